@@ -1,0 +1,1 @@
+"""Who decides: extractor, Memory Manager and Answer Agent."""

@@ -1,0 +1,1 @@
+"""Language models: local, remote and bundled."""

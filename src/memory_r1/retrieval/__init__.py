@@ -1,0 +1,1 @@
+"""What is found: embedders, indexes and hybrid search."""
