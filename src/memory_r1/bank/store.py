@@ -49,7 +49,7 @@ class TextMatch(NamedTuple):
 
 @runtime_checkable
 class Store(Protocol):
-    """Keeps operations and the current memories. Safe to share between threads; several processes may open the same one.
+    """Keeps operations and the current memories. Safe for many threads and processes at once.
 
     A memory has an integer *key*, stable for its life and private to the store, which indexes use instead of its id.
     Reads take a `Scope` and see exactly the banks it covers. Every method raises `StoreError` if the medium fails, and
