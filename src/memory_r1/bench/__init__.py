@@ -1,0 +1,1 @@
+"""How good the memory is: metrics, and later judges, runners and reports."""
