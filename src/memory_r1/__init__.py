@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from memory_r1.errors import MemoryR1Error
 
 if TYPE_CHECKING:
-    from memory_r1.memory import AsyncMemory, Memory
+    from memory_r1.aio import AsyncMemory
+    from memory_r1.memory import Memory
 
 __version__ = "0.1.0"
 __all__ = ["AsyncMemory", "Memory", "MemoryR1Error", "__version__"]
@@ -24,8 +25,12 @@ __all__ = ["AsyncMemory", "Memory", "MemoryR1Error", "__version__"]
 
 def __getattr__(name: str) -> object:
     # numpy and pydantic come with the front door; `memory-r1 --help` must not pay for them
-    if name in ("Memory", "AsyncMemory"):
-        from memory_r1 import memory
+    if name == "Memory":
+        from memory_r1.memory import Memory
 
-        return getattr(memory, name)
+        return Memory
+    if name == "AsyncMemory":
+        from memory_r1.aio import AsyncMemory
+
+        return AsyncMemory
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -23,7 +23,7 @@ _OPENAI_COMPATIBLE: Mapping[str, str | None] = {
     "together": "https://api.together.xyz/v1",
     "xai": "https://api.x.ai/v1",
 }
-_URL_KEYS = tuple(f"{name}_base_url" for name in ("openai", "ollama", "lmstudio", "vllm", "deepseek")) + ("base_url",)
+_URL_KEYS = ("openai_base_url", "ollama_base_url", "lmstudio_base_url", "vllm_base_url", "base_url")
 
 
 def from_mem0(config: Mapping[str, Any]) -> dict[str, Any]:
