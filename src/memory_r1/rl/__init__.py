@@ -1,0 +1,1 @@
+"""How the agents learn: episodes, rewards, PPO and GRPO in plain PyTorch."""
