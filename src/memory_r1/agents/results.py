@@ -38,6 +38,8 @@ class Extraction:
     fallback: str | None = None
     """Why the completion could not be used and the turns themselves became the facts; None if it could."""
     usage: Usage = Usage()
+    repeated: int = 0
+    """Facts and quoted passages left out because they repeat a memory that was recalled lately."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +71,5 @@ class Answer:
     abstained: bool = False
     raw: str = ""
     usage: Usage = Usage()
+    dropped: int = 0
+    """Memories that the model was not shown because they did not fit its context window."""

@@ -1,0 +1,238 @@
+"""The extractor: turns a conversation's turns into facts that stand on their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from memory_r1.agents.calendar_words import day_text
+from memory_r1.agents.chitchat import states_something, without_chitchat
+from memory_r1.agents.dates import annotate
+from memory_r1.agents.fact_lines import Reading, read_completion
+from memory_r1.agents.grounding import overlap
+from memory_r1.agents.policy import policy_name, usage_of
+from memory_r1.agents.prompts import Prompts
+from memory_r1.agents.recall import Recalled
+from memory_r1.agents.results import Extraction, Usage
+from memory_r1.agents.text import pieces
+from memory_r1.agents.windows import Unit, Window, batches, context_lines, read_window
+from memory_r1.bank.fact import Fact
+from memory_r1.bank.memory import Provenance
+from memory_r1.data.conversation import Turn
+from memory_r1.lm.base import Completion, LanguageModel, Message, Sampling
+
+__all__ = ["Extractor", "Window"]
+
+# longest fact that is a piece of a turn, in characters: what an embedder of 256 tokens takes in
+_LONGEST_PIECE = 600
+# share of a turn's words that its facts must hold; more if some of the model's lines were unusable
+_LEAST_COVERAGE = 0.25
+_LEAST_COVERAGE_OF_PARTS = 0.5
+_LEAST_OF_CAPTION = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """One call to the model: what it reads, for which window."""
+
+    window: int
+    units: tuple[Unit, ...]
+    chat: list[Message]
+    max_tokens: int
+
+
+class Extractor:
+    """Takes facts from turns with a language model, and checks by rule what it wrote.
+
+    Small talk is recognised without the model. A turn whose facts cannot be used becomes a fact itself, so nothing that
+    was said is lost.
+
+    Args:
+        lm: The model.
+        prompts: Its instructions.
+        adapter: LoRA adapter that makes it a trained policy; None is the base model.
+        max_calls: Most model calls for one window; the rest of a huge message is kept verbatim.
+    """
+
+    def __init__(self, lm: LanguageModel, prompts: Prompts, *, adapter: str | None = None, max_calls: int = 16) -> None:
+        self._lm = lm
+        self._prompt = prompts.extract
+        self._adapter = adapter
+        self._max_calls = max_calls
+        self.policy = policy_name(lm, adapter)
+
+    def extract(
+        self,
+        turns: Sequence[Turn],
+        *,
+        context: Sequence[Turn] = (),
+        known: Sequence[str] = (),
+        session_id: str | None = None,
+        first_index: int | None = None,
+        source: str | None = None,
+    ) -> Extraction:
+        """Take the facts from a few turns of one session.
+
+        Args:
+            turns: What to read.
+            context: Turns just before; they give no facts.
+            known: Texts of memories recalled to the user lately: what only repeats one is left out.
+            session_id: The session of the turns.
+            first_index: Position of the first turn in its conversation, counted from 0.
+            source: Where the turns entered.
+
+        Returns:
+            Facts in the order of their turns.
+
+        Raises:
+            EndpointError: A remote model failed for good.
+        """
+        window = Window(tuple(turns), tuple(context), tuple(known), session_id, first_index, source)
+        return self.extract_many([window])[0]
+
+    def extract_many(self, windows: Sequence[Window], *, known: Sequence[str] = ()) -> list[Extraction]:
+        """Take the facts from several windows in one batch of model calls.
+
+        Args:
+            windows: What to read.
+            known: Texts of recalled memories, besides those that each window names.
+        """
+        recalled = [Recalled([*known, *window.known]) for window in windows]
+        read = [read_window(window, memories) for window, memories in zip(windows, recalled, strict=True)]
+        requests: list[_Request] = []
+        unread: list[list[Unit]] = []
+        for number, (window, (units, _)) in enumerate(zip(windows, read, strict=True)):
+            asked, rest = self._requests(number, window, [unit for unit in units if not unit.chat])
+            requests += asked
+            unread.append(rest)
+        completions = self._complete(requests)
+        return [
+            _assemble(
+                window,
+                units,
+                [pair for pair in zip(requests, completions, strict=True) if pair[0].window == number],
+                unread[number],
+                recalled[number],
+                repeated,
+            )
+            for number, (window, (units, repeated)) in enumerate(zip(windows, read, strict=True))
+        ]
+
+    def prompt(self, units: Sequence[Unit], context: str = "") -> list[Message]:
+        """Render the prompt for units of one session."""
+        time = units[0].turn.time
+        return self._prompt.render(
+            date=day_text(time) if time else "unknown date",
+            context=context,
+            turns="\n".join(unit.line(number) for number, unit in enumerate(units, start=1)),
+        )
+
+    def _requests(self, number: int, window: Window, units: Sequence[Unit]) -> tuple[list[_Request], list[Unit]]:
+        """The calls for one window, and the units that no call will read."""
+        if not units:
+            return [], []
+        context = context_lines(window)
+
+        def fits(batch: Sequence[Unit]) -> bool:
+            return self._lm.count_tokens(self.prompt(batch, context)) + _room(batch) <= self._lm.context_length
+
+        shortest = [replace(units[0], turn=replace(units[0].turn, image_caption=None), text="")]
+        if not fits(shortest):
+            context = ""
+        if not fits(shortest):
+            return [], list(units)
+        requests: list[_Request] = []
+        rest: list[Unit] = []
+        for batch, readable in batches(units, fits):
+            if readable and len(requests) < self._max_calls:
+                requests.append(_Request(number, tuple(batch), self.prompt(batch, context), _room(batch)))
+            else:
+                rest += batch
+        return requests, rest
+
+    def _complete(self, requests: Sequence[_Request]) -> list[Completion]:
+        if not requests:
+            return []
+        sampling = Sampling(max_tokens=max(request.max_tokens for request in requests))
+        return self._lm.complete([request.chat for request in requests], sampling, adapter=self._adapter)
+
+
+def _room(units: Sequence[Unit]) -> int:
+    """Tokens to leave for the facts: about as many as the turns have, at three characters a token."""
+    return min(384, 40 + sum(len(unit.text) + len(unit.caption) for unit in units) // 3)
+
+
+def _assemble(
+    window: Window,
+    units: Sequence[Unit],
+    calls: Sequence[tuple[_Request, Completion]],
+    unread: Sequence[Unit],
+    recalled: Recalled,
+    repeated: int,
+) -> Extraction:
+    """Join what the calls of one window came to."""
+    texts: list[tuple[int, str]] = []
+    reasons: list[str] = []
+    for request, completion in calls:
+        reading = read_completion(
+            completion.text, request.units, context_lines(window), complete=completion.finish != "length"
+        )
+        for index, unit in enumerate(request.units):
+            own, reason = _facts_of(unit, index, reading, window.names)
+            texts += [(unit.place, text) for text in own]
+            reasons += [reason] if reason else []
+    for unit in unread:
+        texts += [(unit.place, text) for text in _verbatim(unit)]
+    if unread:
+        reasons.append("too long for the model")
+    texts += [(unit.place, text) for unit in units if unit.chat for text in _caption_facts(unit, [])]
+    texts.sort(key=lambda pair: pair[0])
+    new = [pair for pair in dict.fromkeys(texts) if not recalled.repeats(pair[1])]
+    return Extraction(
+        facts=tuple(_fact(window, place, text) for place, text in new),
+        raw="\n".join(completion.text for _, completion in calls),
+        fallback="; ".join(dict.fromkeys(reasons)) or None,
+        usage=sum((usage_of(completion) for _, completion in calls), Usage()),
+        repeated=repeated + len(set(texts)) - len(new),
+    )
+
+
+def _facts_of(unit: Unit, index: int, reading: Reading, names: Sequence[str]) -> tuple[list[str], str | None]:
+    """The facts of one unit, and why the unit itself had to stand in for them, if it had to."""
+    own = [annotate(line.text, unit.turn.time) for line in reading.lines if line.unit == index]
+    stated = without_chitchat(unit.text, names)
+    if not own:
+        if reading.unusable is None and not states_something(unit.text, names):
+            return _caption_facts(unit, []), None
+        return _verbatim(unit), reading.unusable or "no fact for a turn that states one"
+    least = _LEAST_COVERAGE_OF_PARTS if reading.unusable else _LEAST_COVERAGE
+    if overlap(stated, " ".join([*own, unit.speaker])) < least and states_something(unit.text, names):
+        return _verbatim(unit), reading.unusable or "the facts leave out most of the turn"
+    return [*own, *_caption_facts(unit, own)], None
+
+
+def _caption_facts(unit: Unit, facts: Sequence[str]) -> list[str]:
+    if not unit.caption or overlap(unit.caption, " ".join(facts)) >= _LEAST_OF_CAPTION:
+        return []
+    return [f"{unit.speaker} shared a picture: {unit.caption}"]
+
+
+def _verbatim(unit: Unit) -> list[str]:
+    picture = f" [shared picture: {unit.caption}]" if unit.caption else ""
+    return [f"{unit.speaker}: {piece}" for piece in pieces(unit.text + picture, _LONGEST_PIECE)]
+
+
+def _fact(window: Window, place: int, text: str) -> Fact:
+    turn = window.turns[place]
+    return Fact(
+        text,
+        event_time=turn.time,
+        provenance=Provenance(
+            turn_id=turn.id,
+            session_id=window.session_id,
+            turn_index=None if window.first_index is None else window.first_index + place,
+            speaker=turn.speaker,
+            role=turn.role,
+            source=window.source,
+        ),
+    )

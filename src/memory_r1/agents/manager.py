@@ -1,0 +1,169 @@
+"""The Memory Manager: decides for each fact on ADD, UPDATE, DELETE or NOOP."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from memory_r1.agents.calendar_words import day_text
+from memory_r1.agents.grounding import Sources, overlap
+from memory_r1.agents.parser import Parsed, parse_decision
+from memory_r1.agents.policy import policy_name, usage_of
+from memory_r1.agents.prompts import Prompts
+from memory_r1.agents.results import Ruling
+from memory_r1.agents.text import clean, quote
+from memory_r1.bank.fact import Fact
+from memory_r1.bank.memory import MemoryRecord, content_hash
+from memory_r1.bank.operation import OperationKind
+from memory_r1.lm.base import Completion, LanguageModel, Message, Sampling
+
+RULE_POLICY = "rule"
+"""The policy named in a ruling that needed no model."""
+
+# below this, a text is made up rather than merged from the memory and the fact
+_LEAST_SUPPORT = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionPrompt:
+    """What the model is asked about one fact."""
+
+    chat: list[Message]
+    shown: tuple[int, ...]
+    """Indices of the candidates that fit the prompt; each stands there under its index."""
+    max_tokens: int
+
+
+class MemoryManager:
+    """Rules on facts, by rule where the answer is plain, else by a language model.
+
+    Args:
+        lm: The model.
+        prompts: Its instructions.
+        adapter: LoRA adapter that makes it a trained policy; None is the base model.
+        policy: Name of the policy in rulings; model and adapter if None.
+    """
+
+    def __init__(
+        self, lm: LanguageModel, prompts: Prompts, *, adapter: str | None = None, policy: str | None = None
+    ) -> None:
+        self._lm = lm
+        self._prompt = prompts.manage
+        self._adapter = adapter
+        self.policy = policy or policy_name(lm, adapter)
+
+    def decide(self, fact: Fact, candidates: Sequence[MemoryRecord]) -> Ruling:
+        """Decide on one fact.
+
+        Args:
+            fact: The new fact.
+            candidates: Memories it may concern, most likely first. The model sees each under its index.
+
+        Returns:
+            A ruling that can be carried out on these candidates. What the model wrote and cannot be used becomes ADD,
+            with the reason in `rejected`.
+
+        Raises:
+            EndpointError: A remote model failed for good.
+        """
+        return self.decide_many([(fact, candidates)])[0]
+
+    def decide_many(self, problems: Sequence[tuple[Fact, Sequence[MemoryRecord]]]) -> list[Ruling]:
+        """Decide on several facts in one batch, each for itself: none sees what another one's ruling will change."""
+        rulings = [self._by_rule(fact, candidates) for fact, candidates in problems]
+        prompts: dict[int, DecisionPrompt] = {}
+        for index, (fact, candidates) in enumerate(problems):
+            if rulings[index] is None:
+                prompt = self.prompt(fact, candidates)
+                if prompt is None:
+                    reason = "the fact does not fit the model's context window"
+                    rulings[index] = Ruling(OperationKind.ADD, text=fact.text, rejected=reason, policy=RULE_POLICY)
+                else:
+                    prompts[index] = prompt
+        if prompts:
+            sampling = Sampling(max_tokens=max(prompt.max_tokens for prompt in prompts.values()), json_object=True)
+            completions = self._lm.complete(
+                [prompt.chat for prompt in prompts.values()], sampling, adapter=self._adapter
+            )
+            for (index, prompt), completion in zip(prompts.items(), completions, strict=True):
+                rulings[index] = self.read(*problems[index], prompt, completion)
+        return [ruling for ruling in rulings if ruling is not None]
+
+    def prompt(self, fact: Fact, candidates: Sequence[MemoryRecord]) -> DecisionPrompt | None:
+        """Render the prompt; candidates that do not fit the context window are left out, from the last.
+
+        Returns:
+            The prompt, or None if not even the fact alone fits.
+        """
+        # a merged text is at most about as long as both of its parts: three characters a token is a safe estimate
+        longest = max((len(memory.text) for memory in candidates), default=0)
+        max_tokens = min(48 + (len(fact.text) + longest) // 3, self._lm.context_length // 2)
+        shown = list(range(len(candidates)))
+        while True:
+            chat = self._render(fact, candidates, shown)
+            if self._lm.count_tokens(chat) + max_tokens <= self._lm.context_length:
+                return DecisionPrompt(chat, tuple(shown), max_tokens)
+            if not shown:
+                return None
+            # one huge memory must not push out all others
+            largest = max(shown, key=lambda index: (len(candidates[index].text) > 2000, index))
+            shown.remove(largest)
+
+    def read(
+        self, fact: Fact, candidates: Sequence[MemoryRecord], prompt: DecisionPrompt, completion: Completion
+    ) -> Ruling:
+        """Turn a completion into a ruling: parse it, and check that its text is made of what the model was given."""
+        parsed = parse_decision(completion.text, [memory.text for memory in candidates], shown=prompt.shown)
+        parsed = _grounded(parsed, fact, candidates)
+        text = parsed.text if parsed.text is not None else fact.text
+        return Ruling(
+            parsed.kind,
+            target=parsed.target,
+            text=text if parsed.kind in (OperationKind.ADD, OperationKind.UPDATE) else None,
+            raw=completion.text,
+            rejected=parsed.rejected,
+            policy=self.policy,
+            usage=usage_of(completion),
+        )
+
+    def _by_rule(self, fact: Fact, candidates: Sequence[MemoryRecord]) -> Ruling | None:
+        if not candidates:
+            return Ruling(OperationKind.ADD, text=fact.text, policy=RULE_POLICY)
+        known = content_hash(clean(fact.text))
+        for index, memory in enumerate(candidates):
+            if memory.content_hash == known:
+                return Ruling(OperationKind.NOOP, target=index, policy=RULE_POLICY)
+        return None
+
+    def _render(self, fact: Fact, candidates: Sequence[MemoryRecord], shown: Sequence[int]) -> list[Message]:
+        lines = (
+            f"{index} ({day_text(memory.event_time or memory.created_at)}) {quote(memory.text)}"
+            for index, memory in ((index, candidates[index]) for index in shown)
+        )
+        return self._prompt.render(
+            memories="\n".join(lines) or "none",
+            fact=quote(fact.text),
+            date=day_text(fact.event_time) if fact.event_time else "unknown date",
+        )
+
+
+def _grounded(parsed: Parsed, fact: Fact, candidates: Sequence[MemoryRecord]) -> Parsed:
+    """Refuse a text that is made up or says nothing of the fact: either would lose it."""
+    if parsed.text is None:
+        return parsed
+    given = [fact.text] + ([candidates[parsed.target].text] if parsed.target is not None else [])
+    made_up = Sources(given).support(parsed.text).share < _LEAST_SUPPORT
+    if parsed.kind is OperationKind.ADD:
+        # the operation is sound; only the words are not the fact's
+        return Parsed(parsed.kind, text=None if made_up or not _tells(parsed.text, fact) else parsed.text)
+    if made_up:
+        return Parsed(rejected=f"UPDATE with a made-up text for memory {parsed.target}")
+    if not _tells(parsed.text, fact):
+        return Parsed(rejected=f"UPDATE of memory {parsed.target} says nothing of the fact")
+    return parsed
+
+
+def _tells(text: str, fact: Fact) -> bool:
+    speaker = fact.provenance.speaker or ""
+    said = fact.text.replace(speaker, " ") if speaker else fact.text
+    return overlap(said, text) > 0 or not overlap(said, said)
