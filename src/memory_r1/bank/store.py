@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
 
 from memory_r1.bank.memory import MemoryRecord
 from memory_r1.bank.operation import Change, Operation
@@ -37,6 +37,8 @@ class IndexBatch(NamedTuple):
     """(n, dimension) their vectors, unit norm."""
     gone: NDArray[np.int64]
     """(m,) store keys that are no longer live."""
+    full: bool = False
+    """The batch is the whole set: forget what you had. So it is for `after` 0, a reset, or new vectors for all."""
 
 
 class TextMatch(NamedTuple):
@@ -154,14 +156,26 @@ class Store(Protocol):
         """What changed among the live memories of a scope since log position `after` (0: everything)."""
         ...
 
-    def match(self, scope: Scope, terms: Sequence[str], limit: int) -> list[TextMatch]:
-        """Full-text search for any of the terms (plain words, never query syntax) among live memories, best first."""
+    def match(
+        self, scope: Scope, terms: Sequence[str], limit: int, *, columns: Literal["text", "context", "both"] = "both"
+    ) -> list[TextMatch]:
+        """Full-text search for any of the terms (plain words, never query syntax) among live memories, best first.
+
+        Args:
+            scope: Whose memories.
+            terms: Words; stemmed, without case or accents.
+            limit: Most matches.
+            columns: Where to look: `text`; `context`, which is the speaker's name and the event's day as words
+                (`Ann 8 May 2023`); or both.
+        """
         ...
 
     def erase(self, memory_ids: Sequence[str]) -> list[Operation]:
         """Really delete memories: rows, vectors, full-text entries, and their texts everywhere in the log.
 
-        What remains is an ERASE operation per memory that says that, when and which id, and not what.
+        What remains is an ERASE operation per memory that says that, when and which id, and not what. The memory's
+        earlier operations stay as bare lines: kind, time and id, without states, fact, raw output or idempotency key.
+        Raw outputs of decisions that saw the memory go too. An id that is erased already is passed over.
 
         Raises:
             NotFoundError: An id is unknown; nothing is erased.

@@ -1,0 +1,147 @@
+"""Full-text search by BM25, over the FTS5 index.
+
+FTS5's own `bm25()` counts every row of the whole file that holds a term, on every query. Here a term's rows are read
+for the asked scope alone (its banks are ranges of keys, which FTS5 jumps to) and scored with numpy. A memory is short,
+so a term counts once however often it stands in it; the length normalisation is BM25's.
+
+Common terms cost most and tell least. A term is read up to a limit of rows, 2,000 or 2% of the scope; a term beyond it
+is left out while rarer ones are there, and where all are common, only memories with several of them are looked at.
+Banks of up to 2,000 memories are always searched in full.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from memory_r1.bank.scope import Scope
+from memory_r1.bank.sqlite.banks import IN_BANK, covered
+from memory_r1.bank.store import TextMatch
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Columns = Literal["text", "context", "both"]
+
+_K1, _B = 1.2, 0.75
+_MIN_ROWS = 2_000
+_SHARE = 0.02
+_MAX_TERMS = 64
+_POOL = 128
+_REMEMBERED = 10_000
+_DRIFT = 1.1
+
+
+class TextSearch:
+    """Full-text search over one file. Remembers which terms are common in which scope."""
+
+    def __init__(self) -> None:
+        self._common: dict[tuple[Scope, str], tuple[int, int]] = {}
+
+    def match(
+        self, connection: sqlite3.Connection, scope: Scope, terms: Sequence[str], limit: int, columns: Columns
+    ) -> list[TextMatch]:
+        """The best memories of a scope for any of the terms. Run it in a snapshot."""
+        condition, parameters = covered(scope)
+        (live,) = connection.execute(f"SELECT sum(b.live) FROM banks b WHERE {condition}", parameters).fetchone()
+        if not live or limit < 1:
+            return []
+        rows = max(_MIN_ROWS, int(live * _SHARE))
+        sql = (
+            "SELECT f.rowid FROM banks b CROSS JOIN fulltext f"
+            f" WHERE {condition} AND f.fulltext MATCH ? AND f.rowid {IN_BANK} LIMIT ?"
+        )
+
+        def read(query: str) -> list[int]:
+            return [row[0] for row in connection.execute(sql, (*parameters, query, rows + 1))]
+
+        found: list[list[int]] = []
+        common: list[tuple[int, str]] = []
+        for query in _queries(terms, columns):
+            reach = self._reach(scope, query, live)
+            if reach is None:
+                postings = read(query)
+                if len(postings) <= rows:
+                    found.append(postings)
+                    continue
+                reach = postings[-1]
+                self._remember(scope, query, live, reach)
+            common.append((reach, query))
+        if not any(found) and common:
+            # The further the limit reached into the bank, the rarer the term.
+            found = _together(read, [query for _, query in sorted(common, reverse=True)], limit)
+        return _score(connection, [postings for postings in found if postings], live, limit)
+
+    def forget(self) -> None:
+        """Forget everything."""
+        self._common.clear()
+
+    def _reach(self, scope: Scope, query: str, live: int) -> int | None:
+        """Where the limit was reached in the postings of a common term, if that is known and still about right."""
+        known = self._common.get((scope, query))
+        if known is None or not known[0] / _DRIFT <= live <= known[0] * _DRIFT:
+            return None
+        return known[1]
+
+    def _remember(self, scope: Scope, query: str, live: int, reach: int) -> None:
+        if len(self._common) >= _REMEMBERED:
+            self._common.clear()
+        self._common[scope, query] = (live, reach)
+
+
+def _queries(terms: Sequence[str], columns: Columns) -> list[str]:
+    """Each term as an FTS5 phrase, which no text can break out of."""
+    within = "" if columns == "both" else f"{columns} : "
+    words = dict.fromkeys(term.replace("\0", " ").casefold() for term in terms)
+    return [f'{within}"{word.replace(chr(34), chr(34) * 2)}"' for word in words if word.strip()][:_MAX_TERMS]
+
+
+def _together(read: Callable[[str], list[int]], queries: Sequence[str], limit: int) -> list[list[int]]:
+    """Rows that hold many of the terms, rarest terms first, until there are enough."""
+    found: list[list[int]] = []
+    for size in range(len(queries), 0, -1):
+        found.append(read(" AND ".join(queries[:size])))
+        if len(found[-1]) >= limit:
+            break
+    return found
+
+
+def _score(connection: sqlite3.Connection, postings: Sequence[Sequence[int]], live: int, limit: int) -> list[TextMatch]:
+    if not postings:
+        return []
+    sizes = np.array([len(rows) for rows in postings])
+    weights = np.log1p((live - sizes + 0.5).clip(0.5) / (sizes + 0.5))
+    keys, places = np.unique(np.concatenate([np.array(rows, np.int64) for rows in postings]), return_inverse=True)
+    sums = np.bincount(places, np.repeat(weights, sizes))
+    pool = max(_POOL, 4 * limit)
+    if keys.size > pool:
+        best = np.argpartition(-sums, pool - 1)[:pool]
+        keys, sums = keys[best], sums[best]
+    scores = sums * (_K1 + 1) / (1 + _K1 * (1 - _B + _B * _lengths(connection, keys)))
+    order = np.lexsort((keys, -scores))[:limit]
+    return [TextMatch(key, score) for key, score in zip(keys[order].tolist(), scores[order].tolist(), strict=True)]
+
+
+def _lengths(connection: sqlite3.Connection, keys: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Tokens of each memory, over the mean of these memories."""
+    rows = connection.execute(
+        "SELECT d.sz FROM json_each(?) j CROSS JOIN fulltext_docsize d ON d.id = j.value ORDER BY j.id",
+        (json.dumps(keys.tolist()),),
+    )
+    lengths: NDArray[np.float64] = np.array([_tokens(row[0]) for row in rows], np.float64)
+    return lengths / max(float(lengths.mean()), 1.0)
+
+
+def _tokens(sizes: bytes) -> int:
+    """Sum of a row of SQLite's varints, one for each column."""
+    total = value = 0
+    for byte in sizes:
+        value = value << 7 | byte & 0x7F
+        if byte < 0x80:
+            total += value
+            value = 0
+    return total
