@@ -1,4 +1,4 @@
-"""Memories and decisions as JSON: one form for the log on disk and for exported files.
+"""Memories, decisions and operations as JSON: one form for the log on disk and for exported files.
 
 What is None or empty is left out. Times are ISO 8601 in UTC, so that a person can read a line.
 """
@@ -12,8 +12,9 @@ from typing import Any
 
 from memory_r1.bank.fact import Fact
 from memory_r1.bank.memory import MemoryRecord, Provenance
-from memory_r1.bank.operation import Candidate, Decision
+from memory_r1.bank.operation import Candidate, Decision, Operation, OperationKind
 from memory_r1.bank.scope import Scope
+from memory_r1.bank.text import check_text
 from memory_r1.errors import InvalidInputError
 
 PROVENANCE_FIELDS = ("turn_id", "session_id", "turn_index", "speaker", "role", "source")
@@ -153,3 +154,57 @@ def decode_decision(data: Mapping[str, Any]) -> Decision:
         completion_tokens=data.get("completion_tokens", 0),
         seconds=data.get("seconds", 0.0),
     )
+
+
+def encode_operation(operation: Operation) -> dict[str, Any]:
+    """An operation with everything it carries but its place in the log."""
+    out: dict[str, Any] = {
+        "id": operation.id,
+        "kind": operation.kind.value,
+        "scope": operation.scope.as_dict(),
+        "at": encode_time(operation.at),
+        "actor": operation.actor,
+    }
+    for name in ("memory_id", "undoes", "idempotency_key"):
+        if (value := getattr(operation, name)) is not None:
+            out[name] = value
+    if operation.before is not None:
+        out["before"] = encode_record(operation.before)
+    if operation.after is not None and operation.kind is not OperationKind.NOOP:
+        out["after"] = encode_record(operation.after)
+    if operation.decision is not None:
+        out["decision"] = encode_decision(operation.decision)
+    return out
+
+
+def decode_operation(data: Mapping[str, Any]) -> Operation:
+    """The inverse of `encode_operation`; `seq` is 0.
+
+    Raises:
+        InvalidInputError: A text cannot be stored.
+        ValueError, TypeError, KeyError, AttributeError: It is not what `encode_operation` writes.
+    """
+    scope, memory_id, kind = Scope(**data["scope"]), data.get("memory_id"), OperationKind(data["kind"])
+    before, after = (_decode_state(data.get(name), memory_id, scope) for name in ("before", "after"))
+    decision = data.get("decision")
+    return Operation(
+        seq=0,
+        id=check_text(data["id"], what="The id"),
+        kind=kind,
+        scope=scope,
+        at=decode_time(data["at"]),
+        memory_id=memory_id,
+        before=before,
+        after=before if kind is OperationKind.NOOP else after,
+        decision=None if decision is None else decode_decision(decision),
+        undoes=data.get("undoes"),
+        actor=data["actor"],
+        idempotency_key=data.get("idempotency_key"),
+    )
+
+
+def _decode_state(data: Mapping[str, Any] | None, memory_id: Any, scope: Scope) -> MemoryRecord | None:
+    if data is None:
+        return None
+    check_text(data["text"])
+    return decode_record(data, check_text(memory_id, what="The memory's id"), scope)
