@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, modeling_gguf_pytorch_utils
 
 from memory_r1.errors import ModelError
 from memory_r1.lm.quiet import quiet_transformers
@@ -21,7 +24,7 @@ def dequantize(gguf: Path, target: Path) -> None:
     Raises:
         ModelError: The installed transformers reads the file in a way that does not come out right.
     """
-    with quiet_transformers():
+    with quiet_transformers(), _quiet_gguf():
         tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
         loaded = AutoModelForCausalLM.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
         config = loaded.config
@@ -36,6 +39,17 @@ def dequantize(gguf: Path, target: Path) -> None:
         _split_digits(tokenizer)
         tokenizer.save_pretrained(str(target))
         _check(AutoTokenizer.from_pretrained(str(target)))
+
+
+@contextmanager
+def _quiet_gguf() -> Iterator[None]:
+    """The GGUF reader draws its bar by tqdm itself, past transformers' switch."""
+    bar = modeling_gguf_pytorch_utils.tqdm
+    modeling_gguf_pytorch_utils.tqdm = partial(bar, disable=True)
+    try:
+        yield
+    finally:
+        modeling_gguf_pytorch_utils.tqdm = bar
 
 
 def _split_digits(tokenizer: Any) -> None:
