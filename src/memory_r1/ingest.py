@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Literal
 
 from memory_r1.agents.extractor import Extractor, Window
-from memory_r1.agents.results import Extraction, Usage
+from memory_r1.agents.results import Usage
 from memory_r1.bank.fact import Fact
 from memory_r1.bank.operation import Operation, OperationKind
 from memory_r1.bank.scope import Scope
 from memory_r1.curator import Curator
-from memory_r1.data.conversation import Conversation, Session, Turn
+from memory_r1.data.conversation import Conversation, Turn
 
 # the model's instructions are computed once a batch; more turns a batch gain little and delay the first decision
 BATCH = 16
@@ -84,17 +84,13 @@ def ingest(
         ModelError: The model failed. Everything decided before stays.
     """
     report = IngestReport()
-    windows = [
-        (session, window) for session in conversation.sessions[:sessions] for window in _windows(session, context_turns)
-    ]
-    index_of = {turn.id: index for index, turn in enumerate(conversation.turns)}
+    windows = _windows(conversation, sessions, context_turns)
     report.turns = len(windows)
     for start in range(0, len(windows), BATCH):
         batch = windows[start : start + BATCH]
-        extractions = extractor.extract_many([window for _, window in batch])
-        for offset, ((session, window), extraction) in enumerate(zip(batch, extractions, strict=True)):
-            turn = window.turns[-1]
-            extraction = _placed(extraction, conversation, session, index_of)
+        extractions = extractor.extract_many(batch)
+        for offset, (window, extraction) in enumerate(zip(batch, extractions, strict=True)):
+            turn = window.turns[0]
             report.facts += len(extraction.facts)
             report.fallbacks += extraction.fallback is not None
             report.extracting += extraction.usage
@@ -117,28 +113,19 @@ def ingest(
     return report
 
 
-def _windows(session: Session, context_turns: int) -> list[Window]:
-    turns: Sequence[Turn] = session.turns
-    return [
-        Window(turns=(turn,), context=tuple(turns[max(0, place - context_turns) : place]))
-        for place, turn in enumerate(turns)
-    ]
-
-
-def _placed(
-    extraction: Extraction, conversation: Conversation, session: Session, index_of: dict[str, int]
-) -> Extraction:
-    # the extractor sees turns only; where they stand in the conversation is known here
-    facts = tuple(
-        replace(
-            fact,
-            provenance=replace(
-                fact.provenance,
-                session_id=session.id,
-                turn_index=index_of.get(fact.provenance.turn_id or ""),
-                source=conversation.id,
-            ),
-        )
-        for fact in extraction.facts
-    )
-    return replace(extraction, facts=facts)
+def _windows(conversation: Conversation, sessions: int | None, context_turns: int) -> list[Window]:
+    windows: list[Window] = []
+    index = 0
+    for session in conversation.sessions[:sessions]:
+        for place, turn in enumerate(session.turns):
+            windows.append(
+                Window(
+                    turns=(turn,),
+                    context=session.turns[max(0, place - context_turns) : place],
+                    session_id=session.id,
+                    first_index=index,
+                    source=conversation.id,
+                )
+            )
+            index += 1
+    return windows

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -254,16 +253,12 @@ class Memory(Recall, Ledger):
 
     def _extract(self, turns: Sequence[Any], scope: Scope) -> tuple[list[Fact], Usage]:
         windows = [
-            Window(turns=(turn,), context=tuple(turns[max(0, place - self.settings.context_turns) : place]))
+            Window((turn,), context=tuple(turns[max(0, place - self.settings.context_turns) : place]), source="chat")
             for place, turn in enumerate(turns)
             if turn.role in self.settings.roles
         ]
         extractions = self._parts.extractor.extract_many(windows, known=self._recent.known(scope))
-        facts = [
-            replace(fact, provenance=replace(fact.provenance, source="chat"))
-            for extraction in extractions
-            for fact in extraction.facts
-        ]
+        facts = [fact for extraction in extractions for fact in extraction.facts]
         return facts, sum((extraction.usage for extraction in extractions), Usage())
 
     def _live(self, memory_id: str) -> MemoryRecord:

@@ -63,7 +63,7 @@ def build_parts(
         StoreError: The store cannot be opened, or holds vectors of another embedder.
     """
     prompts = Prompts.load(Path(settings.prompts) if settings.prompts else None)
-    adapters: Mapping[str, str] = dict(settings.adapters)
+    adapters = {str(agent): folder for agent, folder in settings.adapters.items()}
     language_model = lm or make_lm(
         settings.model, adapters=adapters, base_url=settings.base_url, api_key=settings.api_key
     )
