@@ -157,9 +157,9 @@ class AnswerAgent:
         )
 
 
-def memory_line(index: int, memory: MemoryRecord) -> str:
-    """One memory as the model sees it, e.g. `3 (8 May 2023) Ann: "Ann lives in Rome."`."""
-    said_by = f" {_speaker(memory)}:" if _speaker(memory) else ""
+def memory_line(index: int, memory: MemoryRecord, *, named: bool = True) -> str:
+    """One memory as the model sees it, e.g. `3 (8 May 2023) Ann: "Ann lives in Rome."`; the speaker only if `named`."""
+    said_by = f" {_speaker(memory)}:" if named and _speaker(memory) else ""
     return f"{index} ({day_text(memory.event_time or memory.created_at)}){said_by} {quote(memory.text)}"
 
 
@@ -176,7 +176,11 @@ def memory_lines(memories: Sequence[MemoryRecord], shown: Sequence[int] | None =
         return "\n".join(memory_line(index, memories[index]) for index in indices)
     blocks = []
     for speaker in speakers:
-        own = [memory_line(index, memories[index]) for index in indices if _speaker(memories[index]) == speaker]
+        own = [
+            memory_line(index, memories[index], named=False)
+            for index in indices
+            if _speaker(memories[index]) == speaker
+        ]
         blocks.append("\n".join([f"From {speaker}:", *own]))
     return "\n".join(blocks)
 

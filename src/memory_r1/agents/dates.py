@@ -37,6 +37,8 @@ _NOT_OF = r"(?!\s+of\b)"
 # the date already stands behind the words, so there is nothing to add
 _DATED = re.compile(rf"\s*\(|,?\s+(?:on\s+)?(?:the\s+)?(?:\d{{1,2}}(?:st|nd|rd|th)?\s+(?:of\s+)?)?(?:{_MONTH})\b", re.I)
 
+_ANNOTATION = re.compile(r" ?\([^()]{0,80}\b\d{4}(?:/\d{4})?\)")
+
 
 @dataclass(frozen=True, slots=True)
 class TimeExpression:
@@ -104,6 +106,16 @@ def annotate(text: str, said: datetime | date | None) -> str:
         parts += [text[done : item.end], f" ({item.meaning})"]
         done = item.end
     return "".join([*parts, text[done:]])
+
+
+def without_dates(text: str) -> str:
+    """Take out what `annotate` wrote.
+
+    Example:
+        >>> without_dates("I met her yesterday (7 May 2023).")
+        'I met her yesterday.'
+    """
+    return _ANNOTATION.sub("", text)
 
 
 def _fixed_day(offset: int) -> Callable[[re.Match[str], Moment], str | None]:

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from memory_r1.agents.calendar_words import day_text
-from memory_r1.agents.chitchat import states_something, without_chitchat
-from memory_r1.agents.dates import annotate
+from memory_r1.agents.chitchat import states_something
+from memory_r1.agents.dates import annotate, without_dates
 from memory_r1.agents.fact_lines import Reading, read_completion
-from memory_r1.agents.grounding import overlap
+from memory_r1.agents.grounding import Sources, overlap
 from memory_r1.agents.policy import policy_name, usage_of
 from memory_r1.agents.prompts import Prompts
 from memory_r1.agents.recall import Recalled
 from memory_r1.agents.results import Extraction, Usage
-from memory_r1.agents.text import pieces
+from memory_r1.agents.text import pieces, sentences
 from memory_r1.agents.windows import Unit, Window, batches, context_lines, read_window
 from memory_r1.bank.fact import Fact
 from memory_r1.bank.memory import Provenance
@@ -25,9 +25,10 @@ __all__ = ["Extractor", "Window"]
 
 # longest fact that is a piece of a turn, in characters: what an embedder of 256 tokens takes in
 _LONGEST_PIECE = 600
-# share of a turn's words that its facts must hold; more if some of the model's lines were unusable
-_LEAST_COVERAGE = 0.25
-_LEAST_COVERAGE_OF_PARTS = 0.5
+# share of a turn's words that its facts must hold
+_LEAST_COVERAGE = 0.4
+# where something is wrong, each sentence must be told to this share
+_LEAST_OF_SENTENCE = 0.5
 _LEAST_OF_CAPTION = 0.5
 
 
@@ -200,15 +201,29 @@ def _assemble(
 def _facts_of(unit: Unit, index: int, reading: Reading, names: Sequence[str]) -> tuple[list[str], str | None]:
     """The facts of one unit, and why the unit itself had to stand in for them, if it had to."""
     own = [annotate(line.text, unit.turn.time) for line in reading.lines if line.unit == index]
-    stated = without_chitchat(unit.text, names)
     if not own:
         if reading.unusable is None and not states_something(unit.text, names):
             return _caption_facts(unit, []), None
         return _verbatim(unit), reading.unusable or "no fact for a turn that states one"
-    least = _LEAST_COVERAGE_OF_PARTS if reading.unusable else _LEAST_COVERAGE
-    if overlap(stated, " ".join([*own, unit.speaker])) < least and states_something(unit.text, names):
+    stated = [said for said in sentences(unit.text) if not said.endswith("?") and states_something(said, names)]
+    left_out = _left_out(stated, Sources([*own, *names]), thorough=reading.unusable is not None)
+    if not left_out:
+        return [*own, *_caption_facts(unit, own)], None
+    if len(left_out) == len(stated):
         return _verbatim(unit), reading.unusable or "the facts leave out most of the turn"
-    return [*own, *_caption_facts(unit, own)], None
+    rest = [f"{unit.speaker}: {piece}" for piece in pieces(" ".join(left_out), _LONGEST_PIECE)]
+    return [*own, *rest, *_caption_facts(unit, own)], reading.unusable or "the facts leave out part of the turn"
+
+
+def _left_out(stated: Sequence[str], told: Sources, *, thorough: bool) -> list[str]:
+    """Sentences that the facts do not tell: a number or name is missing, or most of the words."""
+    thorough = thorough or told.support(" ".join(stated)).share < _LEAST_COVERAGE
+    result = []
+    for sentence in stated:
+        support = told.support(without_dates(sentence))
+        if not support.exact or (thorough and support.share < _LEAST_OF_SENTENCE):
+            result.append(sentence)
+    return result
 
 
 def _caption_facts(unit: Unit, facts: Sequence[str]) -> list[str]:

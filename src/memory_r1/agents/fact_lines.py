@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from memory_r1.agents.grounding import Sources, overlap
 from memory_r1.agents.json_object import first_object
-from memory_r1.agents.text import clean, is_stop_word, stem, words
+from memory_r1.agents.text import clean, is_stop_word, sentences, stem, words
 from memory_r1.agents.windows import Unit
 
 _LINE = re.compile(r"^\s*(?:[-*•]+\s*)?(?:\[(\d{1,3})\]|(\d{1,3})[.):])?\s*(?:[-*•:]\s*)?(.*)$")
@@ -17,6 +17,13 @@ _NONE = re.compile(r"(?:\[?\d*\]?[.):]?\s*)?(?:none|no facts?|nothing|n/a|\[\s*\
 _MOST_WORDS = 60
 # share of a fact's content words that must come from the turns: the rest is room for another choice of verb
 _LEAST_SUPPORT = 0.6
+# who a fact is about must not be made up, however much of the rest is right
+_KIN = """
+    sister brother mother father mom dad parents son daughter child wife husband partner boyfriend girlfriend aunt uncle
+    cousin grandmother grandfather friend boss colleague neighbour neighbor dog cat
+"""
+_RELATIONS = frozenset(_KIN.split())
+_RELATED_SUBJECT = re.compile(rf"^(?:\w+, )?(?:my|our) (?:\w+ )?({'|'.join(_KIN.split())})\b", re.IGNORECASE)
 _FIRST_PERSON = re.compile(r"\b(?:i|i['’]m|i['’]ve|i['’]ll|i['’]d|my|me|we|our|us)\b", re.IGNORECASE)
 _THIRD_PERSON = re.compile(r"\b(?:she|he|her|his|him|hers)\b", re.IGNORECASE)
 _LEADING_PRONOUN = re.compile(r"^(She|He|Her|His)\b(?:['’]s\b)?")
@@ -56,16 +63,17 @@ def read_completion(completion: str, units: Sequence[Unit], earlier: str, *, com
     lines = _raw_lines(completion)
     if not lines or (len(lines) == 1 and _NONE.fullmatch(lines[0].strip())):
         return Reading((), None if lines else "empty completion", none=bool(lines))
+    checker = _Checker(units, earlier)
     unusable: str | None = None
     if not complete:
         lines.pop()
         unusable = "cut off"
-    checker = _Checker(units, earlier)
     kept: dict[str, FactLine] = {}
     for line in lines:
         if _NONE.fullmatch(line.strip()):
             continue
         number, text = _split(line)
+        text = checker.without_speaker(text)
         index = checker.unit_of(number, text)
         problem = checker.problem(text, index)
         if problem:
@@ -118,6 +126,13 @@ class _Checker:
         scores = [overlap(text, f"{unit.speaker} {unit.text} {unit.caption}") for unit in self._units]
         return scores.index(max(scores))
 
+    def without_speaker(self, text: str) -> str:
+        """A line without a speaker's name and colon before it, as in a transcript."""
+        for unit in self._units:
+            if text.startswith(f"{unit.speaker}:"):
+                return text[len(unit.speaker) + 1 :].strip().strip('"').strip()
+        return text
+
     def problem(self, text: str, index: int) -> str | None:
         """Why a line is no usable fact, or None."""
         said = words(text)
@@ -134,10 +149,20 @@ class _Checker:
             return "made up: its words are not in the turn"
         if heard.unknown_numbers:
             return f"made up: the number {heard.unknown_numbers[0][:20]}"
+        if invented := [word for word in said if word in _RELATIONS and not self._heard.holds(stem(word))]:
+            return f"made up: a {invented[0]}"
+        if omitted := self._omitted_relation(text, index):
+            return f"says of the speaker what was said of their {omitted}"
         first = said[0]
         if heard.unknown_names or not (is_stop_word(first) or self._heard.holds(stem(first))):
             return "made up: a name"
         return None
+
+    def _omitted_relation(self, text: str, index: int) -> str | None:
+        """The relation a sentence begins with and its line leaves out: "my mother moved" does not mean "I moved"."""
+        near = max(sentences(self._units[index].text) or [""], key=lambda sentence: overlap(text, sentence))
+        subject = _RELATED_SUBJECT.match(near)
+        return subject[1] if subject and stem(subject[1].lower()) not in map(stem, words(text)) else None
 
 
 def _self_contained(text: str, unit: Unit, units: Sequence[Unit]) -> str:

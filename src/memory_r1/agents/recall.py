@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
+from memory_r1.agents.dates import without_dates
 from memory_r1.agents.grounding import negations
 from memory_r1.agents.text import sentences, words
 
@@ -15,7 +15,6 @@ CLOSE_MARK = "</memories>"
 # a shorter sentence is too easily said twice to count as a quotation
 _LEAST_WORDS = 4
 _ALIKE = 0.9
-_ANNOTATION = re.compile(r" ?\([^()]{0,80}\b\d{4}\)")
 
 
 def strip_recalled(text: str) -> str:
@@ -79,4 +78,4 @@ class Recalled:
 
 
 def _key(text: str) -> tuple[str, ...]:
-    return tuple(words(_ANNOTATION.sub("", text)))
+    return tuple(words(without_dates(text)))
