@@ -39,6 +39,8 @@ class IndexBatch(NamedTuple):
     """(m,) store keys that are no longer live."""
     full: bool = False
     """The batch is the whole set: forget what you had. So it is for `after` 0, a reset, or new vectors for all."""
+    speakers: Sequence[str | None] = ()
+    """(n,) who said each of `keys`; empty if the store does not know."""
 
 
 class TextMatch(NamedTuple):
@@ -54,6 +56,7 @@ class Store(Protocol):
     """Keeps operations and the current memories. Safe for many threads and processes at once.
 
     A memory has an integer *key*, stable for its life and private to the store, which indexes use instead of its id.
+    The keys of a bank rise in the order in which its memories were first written.
     Reads take a `Scope` and see exactly the banks it covers. Every method raises `StoreError` if the medium fails, and
     then nothing of that call has been written.
     """
@@ -154,6 +157,10 @@ class Store(Protocol):
 
     def index_batch(self, scope: Scope, after: int) -> IndexBatch:
         """What changed among the live memories of a scope since log position `after` (0: everything)."""
+        ...
+
+    def vectors(self, keys: Sequence[int]) -> dict[int, NDArray[np.float32]]:
+        """Vectors of memories by key, each of shape (dimension,); keys without one are left out."""
         ...
 
     def match(

@@ -149,12 +149,13 @@ def index_batch(connection: sqlite3.Connection, scope: Scope, after: int) -> Ind
     if after < rebuilt or after <= 0:
         sizing = connection.execute(f"SELECT sum(b.live) FROM banks b WHERE {condition}", parameters).fetchone()
         cursor = connection.execute(
-            "SELECT v.memory, v.vector FROM banks b CROSS JOIN memories m CROSS JOIN vectors v ON v.memory = m.key"
+            "SELECT v.memory, v.vector, m.speaker"
+            " FROM banks b CROSS JOIN memories m CROSS JOIN vectors v ON v.memory = m.key"
             f" WHERE {condition} AND m.key {IN_BANK} AND m.invalidated_at IS NULL",
             parameters,
         )
-        found, vectors = _load(cursor, sizing[0] or 0, dimension)
-        return IndexBatch(top, found, vectors, _no_keys(), full=True)
+        found, vectors, speakers = _load(cursor, sizing[0] or 0, dimension)
+        return IndexBatch(top, found, vectors, _no_keys(), True, speakers)
     touched = np.fromiter(
         (
             row[0]
@@ -167,25 +168,40 @@ def index_batch(connection: sqlite3.Connection, scope: Scope, after: int) -> Ind
         dtype=np.int64,
     )
     cursor = connection.execute(
-        "SELECT v.memory, v.vector FROM json_each(?) j CROSS JOIN memories m ON m.key = j.value"
+        "SELECT v.memory, v.vector, m.speaker FROM json_each(?) j CROSS JOIN memories m ON m.key = j.value"
         " CROSS JOIN vectors v ON v.memory = m.key WHERE m.invalidated_at IS NULL",
         (json.dumps(touched.tolist()),),
     )
-    found, vectors = _load(cursor, touched.size, dimension)
-    return IndexBatch(top, found, vectors, np.setdiff1d(touched, found))
+    found, vectors, speakers = _load(cursor, touched.size, dimension)
+    return IndexBatch(top, found, vectors, np.setdiff1d(touched, found), False, speakers)
 
 
-def _load(cursor: sqlite3.Cursor, size: int, dimension: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Read up to `size` (key, vector) rows into arrays, block by block so that they exist only once."""
+def vectors_by_key(connection: sqlite3.Connection, keys: Sequence[int]) -> dict[int, NDArray[np.float32]]:
+    """Vectors by key."""
+    rows = connection.execute(
+        "SELECT v.memory, v.vector FROM json_each(?) j CROSS JOIN vectors v ON v.memory = j.value",
+        (json.dumps([int(key) for key in keys]),),
+    )
+    return {key: np.frombuffer(vector, "<f4") for key, vector in rows}
+
+
+def _load(
+    cursor: sqlite3.Cursor, size: int, dimension: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32], list[str | None]]:
+    """Read up to `size` (key, vector, speaker) rows, block by block so that the vectors exist only once."""
     found = np.empty(size, np.int64)
     vectors = np.empty((size, dimension), np.float32)
+    speakers: list[str | None] = []
+    known: dict[str | None, str | None] = {}
     filled = 0
     while rows := cursor.fetchmany(_FETCH):
         block = slice(filled, filled + len(rows))
         found[block] = [row[0] for row in rows]
         vectors[block] = np.frombuffer(b"".join([row[1] for row in rows]), "<f4").reshape(len(rows), dimension)
+        # One string object a name, however many memories it said.
+        speakers += [known.setdefault(row[2], row[2]) for row in rows]
         filled = block.stop
-    return found[:filled], vectors[:filled]
+    return found[:filled], vectors[:filled], speakers
 
 
 def _no_keys() -> NDArray[np.int64]:

@@ -226,6 +226,11 @@ class SqliteStore:
         with self._connections.snapshot() as connection:
             return reader.index_batch(connection, scope, after)
 
+    def vectors(self, keys: Sequence[int]) -> dict[int, NDArray[np.float32]]:
+        """Vectors of memories by key, each of shape (dimension,); keys without one are left out."""
+        with self._connections.read_access() as connection:
+            return reader.vectors_by_key(connection, keys)
+
     def match(
         self, scope: Scope, terms: Sequence[str], limit: int, *, columns: Literal["text", "context", "both"] = "both"
     ) -> list[TextMatch]:
