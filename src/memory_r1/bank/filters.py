@@ -35,7 +35,7 @@ from memory_r1.errors import InvalidInputError
 
 TEXT_FIELDS = (*SCOPE_FIELDS, "speaker", "role", "source", "turn_id", "session_id")
 TIME_FIELDS = ("event_time", "created_at", "updated_at")
-MAX_DEPTH = 50
+MAX_DEPTH = 8
 MAX_CONDITIONS = 500
 MAX_VALUES = 10_000
 
