@@ -77,6 +77,7 @@ RECORD = MemoryRecord(
         ({"agent_id": None}, True),
         ({"speaker": {"icontains": "an"}}, True),
         ({"role": 3}, False),
+        ({"agent_id": {"icontains": ""}}, False),
         ({"event_time": "*"}, False),
         ({"event_time": None}, True),
         ({"created_at": {"gte": "2023-05-08", "lt": "2023-05-09"}}, True),

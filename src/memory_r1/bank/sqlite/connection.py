@@ -172,7 +172,7 @@ class Connections:
         try:
             connection.execute(f"PRAGMA cache_size = -{_PAGE_CACHE_KIB}")
             connection.execute("PRAGMA temp_store = MEMORY")
-            connection.create_function("casefold", 1, str.casefold, deterministic=True)
+            connection.create_function("casefold", 1, _casefold, deterministic=True)
         except BaseException:
             connection.close()
             raise
@@ -210,6 +210,10 @@ class Connections:
         # A file that nobody may write to opens, and fails only here.
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("ROLLBACK")
+
+
+def _casefold(text: str | None) -> str | None:
+    return None if text is None else text.casefold()
 
 
 def _check_length(path: str) -> None:
