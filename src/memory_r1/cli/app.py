@@ -75,16 +75,21 @@ def main() -> None:
     app(prog_name="memory-r1")
 
 
-def _root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
-    debug: Annotated[bool, typer.Option("--debug", envvar="MEMORY_R1_DEBUG", help="Show tracebacks.")] = False,
-) -> None:
-    """Long-term memory that learns what to keep. Works offline; sends nothing anywhere."""
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         from memory_r1 import __version__
 
         typer.echo(f"memory-r1 {__version__}")
         raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", envvar="MEMORY_R1_DEBUG", help="Show tracebacks.")] = False,
+) -> None:
+    """Long-term memory that learns what to keep. Works offline; sends nothing anywhere."""
 
 
 def _print_error(error: MemoryR1Error) -> None:

@@ -116,7 +116,7 @@ class Talk:
         from memory_r1.cli.render import operation_line
 
         for operation in self.memory.log(**self.scope, limit=SHOWN, newest_first=True)[::-1]:
-            self.out.print(operation_line(f"#{operation.seq}", operation))
+            self.out.print(operation_line(f"#{operation.seq}", operation, two_lines=self.out.is_terminal))
 
     def _list(self) -> None:
         from rich.text import Text

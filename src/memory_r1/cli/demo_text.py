@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
-from rich.columns import Columns
 from rich.console import Group
 from rich.padding import Padding
 from rich.table import Table
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
 
     from memory_r1.data.conversation import Conversation
     from memory_r1.demo.report import Asked, DemoReport
-
-WIDE = 96
-"""From this many columns on, the summary's tables stand side by side."""
 
 DECIDED = (OperationKind.ADD, OperationKind.UPDATE, OperationKind.DELETE, OperationKind.NOOP)
 GOOD, FAIR = 0.8, 0.3
@@ -44,10 +40,12 @@ def header(conversation: Conversation, model: str, store: str) -> RenderableType
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
     people = " and ".join(shown(speaker) for speaker in conversation.speakers)
-    counts = (
-        f"{len(conversation.sessions)} sessions, {len(conversation.turns)} turns, "
-        f"{len(conversation.questions)} questions"
-    )
+    numbers = {
+        "session": len(conversation.sessions),
+        "turn": len(conversation.turns),
+        "question": len(conversation.questions),
+    }
+    counts = ", ".join(f"{number} {name}{'' if number == 1 else 's'}" for name, number in numbers.items())
     grid.add_row("conversation", Text(f"{shown(conversation.id)}: {people}, {counts}"))
     grid.add_row("model", Text(shown(model)))
     grid.add_row("store", Text(shown(store)))
@@ -70,21 +68,19 @@ def answer_block(asked: Asked) -> RenderableType:
         grid.add_row(label if place == 0 else "", Text.assemble((turn, "cyan"), shown(record.text), style="dim"))
     if not kept:
         grid.add_row(label, Text("no memory", style="dim"))
-    return Group(head, Padding(grid, (0, 0, 1, 2)))
+    return Group(head, Padding(grid, (0, 0, 1, 2), expand=False))
 
 
-def summary(report: DemoReport, *, wide: bool) -> RenderableType:
-    """Operations by kind, scores by category, time and tokens by stage."""
-    tables = [_operations(report), _stages(report)]
-    if report.asked:
-        tables.insert(1, _scores(report))
-    notes = Text(style="dim")
+def summary(report: DemoReport) -> RenderableType:
+    """Operations by kind beside scores by category, then time and tokens by stage."""
+    beside = Table.grid(padding=(0, 4))
+    beside.add_row(_operations(report), *([_scores(report)] if report.asked else []))
+    notes = []
     if report.ingest.rejected:
-        notes.append("! the manager's output could not be used; the fact was added as it is\n")
+        notes.append("! the manager's output could not be used; the fact was added as it is")
     if report.ingest.fallbacks:
-        notes.append("extraction fallback: the extractor's output could not be used; the turn was kept as it is\n")
-    body = Columns(tables, padding=(0, 4)) if wide else Group(*(Padding(table, (0, 0, 1, 0)) for table in tables))
-    return Group(body, notes) if notes else body
+        notes.append("extraction fallback: the extractor's output could not be used; the turn was kept as it is")
+    return Group(beside, _stages(report), *(Text(note, style="dim") for note in notes))
 
 
 def _operations(report: DemoReport) -> Table:

@@ -63,10 +63,9 @@ class View:
         """Show a step of reading."""
         if event.operation is not None:
             self._enter_session(event.turn.id)
-            lead = event.turn.id.ljust(self._lead)
-            self.out.print(
-                operation_line(lead if self._bar else f"[{event.done}/{event.total}] {lead}", event.operation)
-            )
+            turn = event.turn.id.ljust(self._lead)
+            lead = turn if self.out.is_terminal else f"[{event.done}/{event.total}] {turn}"
+            self.out.print(operation_line(lead, event.operation, two_lines=self.out.is_terminal))
         self._move(event.done)
 
     def asking(self, question: Question, place: int, total: int) -> None:
@@ -85,7 +84,7 @@ class View:
         """Show the report."""
         self.stop()
         self._heading("Summary")
-        self.out.print(demo_text.summary(report, wide=self.out.width >= demo_text.WIDE))
+        self.out.print(demo_text.summary(report))
 
     def close_with(self, store: Path, *, kept: bool) -> None:
         """Say where the bank is, or that it is gone."""
@@ -107,7 +106,8 @@ class View:
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
             TextColumn(unit),
-            TimeRemainingColumn(elapsed_when_finished=True),
+            TimeRemainingColumn(),
+            TextColumn("left"),
             console=self.out,
             transient=True,
             expand=True,

@@ -47,7 +47,7 @@ def make_model(settings: Settings) -> LanguageModel:
     """
     from memory_r1.lm.factory import make_lm
 
-    adapters: dict[str, str | Path] = {agent: folder for agent, folder in settings.adapters.items()}
+    adapters: dict[str, str | Path] = dict(settings.adapters.items())
     return make_lm(settings.model, adapters=adapters, base_url=settings.base_url, api_key=settings.api_key)
 
 

@@ -33,7 +33,7 @@ def log(
         return
     out = console()
     for operation in operations:
-        out.print(operation_line(f"#{operation.seq}", operation))
+        out.print(operation_line(f"#{operation.seq}", operation, two_lines=out.is_terminal))
         if why:
             _print_reasons(out, operation)
     if not operations:
@@ -108,7 +108,7 @@ def _print_reasons(out: Console, operation: Operation) -> None:
     from memory_r1.cli.output import shown
 
     def tell(label: str, value: Any) -> None:
-        out.print(Padding(Text.assemble((f"{label}: ", "dim"), shown(str(value))), (0, 0, 0, 8)))
+        out.print(Padding(Text.assemble((f"{label}: ", "dim"), shown(str(value))), (0, 0, 0, 8), expand=False))
 
     tell("at", operation.at.isoformat(timespec="seconds"))
     tell("by", operation.actor)

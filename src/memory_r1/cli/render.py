@@ -29,7 +29,14 @@ COLOURS = {
 SHORT_ID = 8
 
 
-def what_changed(kind: OperationKind, before: MemoryRecord | None, after: MemoryRecord | None, fact: str = "") -> Text:
+def what_changed(
+    kind: OperationKind,
+    before: MemoryRecord | None,
+    after: MemoryRecord | None,
+    fact: str = "",
+    *,
+    two_lines: bool = False,
+) -> Text:
     """An operation's effect: the new text, and what it replaces, or the text it retires.
 
     Args:
@@ -37,6 +44,7 @@ def what_changed(kind: OperationKind, before: MemoryRecord | None, after: Memory
         before: The memory's state before.
         after: The memory's state after.
         fact: What the manager was told; why a memory went, and all there is to say of a NOOP without a memory.
+        two_lines: Put a new text below the one it replaces.
     """
     from rich.text import Text
 
@@ -44,7 +52,7 @@ def what_changed(kind: OperationKind, before: MemoryRecord | None, after: Memory
     new = shown(after.text) if after and after.live else ""
     fact = shown(fact)
     if old and new and old != new:
-        return Text.assemble((old, "strike dim"), (" → ", "dim"), new)
+        return Text.assemble((old, "strike dim"), ("\n→ " if two_lines else " → ", "dim"), new)
     if kind is OperationKind.NOOP:
         known = f" (known: {old})" if old and old != fact else ""
         return Text.assemble((fact or old, "dim"), (known, "dim"))
@@ -61,14 +69,14 @@ def kind_label(kind: OperationKind, *, rejected: bool = False) -> Text:
     return Text(f"{kind.value}{' !' if rejected else ''}", style=COLOURS[kind])
 
 
-def operation_line(lead: str, operation: Operation) -> RenderableType:
+def operation_line(lead: str, operation: Operation, *, two_lines: bool = False) -> RenderableType:
     """One line of the log, its text wrapped beside its kind."""
     rejected = bool(operation.decision and operation.decision.rejected)
     fact = operation.decision.fact.text if operation.decision else ""
     return log_line(
         lead,
         kind_label(operation.kind, rejected=rejected),
-        what_changed(operation.kind, operation.before, operation.after, fact),
+        what_changed(operation.kind, operation.before, operation.after, fact, two_lines=two_lines),
     )
 
 
