@@ -93,7 +93,7 @@ def test_failures_say_what_to_check(connect, failure, kind, says):
 def test_dead_endpoint(connect):
     with OpenAIStub() as stub:
         url = stub.url
-    with pytest.raises(EndpointError, match="cannot be reached.*server is running"):
+    with pytest.raises(EndpointError, match=r"cannot be reached.*server is running"):
         connect(url).complete([CHAT])
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from memory_r1.errors import ConfigError, ModelError
+from memory_r1.lm.quiet import quiet_peft
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
@@ -69,7 +70,8 @@ class AdapterSet:
             self._peft.delete_adapter(name)
             self._names.remove(name)
         try:
-            self._load(name, folder)
+            with quiet_peft():
+                self._load(name, folder)
         except (RuntimeError, ValueError) as error:
             raise ConfigError(f"The adapter {name!r} does not fit {self._model_name}: {error}") from error
         self._names.append(name)

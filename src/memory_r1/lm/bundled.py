@@ -144,6 +144,8 @@ def _build(path: Path, report: Progress) -> None:
             f"The bundled model needs {_DISK_NEEDED >> 20} MiB of disk; {path.parent} has {free >> 20} MiB left.",
             hint=f"Free some, or name another folder in {CACHE_VARIABLE}.",
         )
+    for leftover in path.parent.glob("making-*"):  # of a process that was killed; we hold the lock
+        shutil.rmtree(leftover, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix="making-") as temporary:
         work = Path(temporary)
         made = work / "model"
