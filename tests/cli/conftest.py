@@ -29,7 +29,8 @@ class Agents:
             fact = json.loads(re.search(r"New fact.*?: (.*)$", prompt, re.M)[1])
             return json.dumps(self.rulings.get(fact, {"op": "ADD"}))
         said = re.findall(r'^\[(\d+)\] ([^":]*): (".*")$', prompt, re.M)
-        facts = (f"[{number}] {re.sub(r'^I ', f'{name} ', json.loads(text))}" for number, name, text in said)
+        said = [(number, name, json.loads(text)) for number, name, text in said]
+        facts = [f"[{number}] {re.sub(r'^I ', f'{name} ', text)}" for number, name, text in said if "?" not in text]
         return "\n".join(facts) or "NONE"
 
 
@@ -69,7 +70,7 @@ def run(home):
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         assert result.exit_code == status, result.output
-        if "--json" in arguments and status in (0, 1):
+        if "--json" in arguments and "chat" not in arguments and status in (0, 1):
             result.json = json.loads(result.stdout)
         return result
 

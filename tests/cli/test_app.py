@@ -83,16 +83,13 @@ def test_a_reader_that_leaves_early_is_no_error(home):
 
 
 def test_interrupted_is_130(home):
-    process = subprocess.Popen(
-        [*COMMAND, "chat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdin
-    # an answered command shows that the program is past its start and waits for input
-    process.stdin.write("/help\n")
-    process.stdin.flush()
-    assert process.stdout
-    assert "/quit" in process.stdout.readline()
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([*COMMAND, "chat"], text=True, **pipes) as process:
+        # an answered command shows that the program is past its start and waits for input
+        process.stdin.write("/help\n")
+        process.stdin.flush()
+        assert "/quit" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in errors

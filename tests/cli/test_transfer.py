@@ -53,3 +53,9 @@ def test_erase_does_not_reach_into_another_scope(run, filled):
     [bobs] = run("list", "--user", "bob", "--json").json["results"]
     run("erase", bobs["id"], "--yes", status=2)
     assert memories(run, "--user", "bob") == ["Bob is tall."]
+
+
+def test_reembed_counts_and_changes_nothing_else(run, filled):
+    assert run("reembed", "--json").json["memories"] == 3
+    assert "3 vectors" in run("reembed").stderr
+    assert [one["memory"] for one in run("search", "dog", "-k", 1, "--json").json["results"]] == ["Ann has a dog."]

@@ -18,6 +18,7 @@ from memory_r1.errors import MemoryR1Error
 from memory_r1.lm.base import Sampling
 
 if TYPE_CHECKING:
+    from memory_r1.bank.store import EmbedderIdentity
     from memory_r1.config import Settings
 
 PACKAGES = ("torch", "transformers", "peft", "gguf", "sentence-transformers", "usearch", "openai", "numpy")
@@ -150,7 +151,24 @@ def _embedder(settings: Settings) -> Finding:
     except MemoryR1Error as error:
         return fail("embedder", error.message, error.hint)
     seconds = time.perf_counter() - began
+    stored = _stored_vectors(settings)
+    if stored is not None and (stored.name, stored.dimension) != (embedder.name, embedder.dimension):
+        detail = f"{embedder.name}, but the store's vectors come from {stored.name}"
+        return fail("embedder", detail, "Use that embedder again, or run `memory-r1 reembed`.")
     return ok("embedder", f"{embedder.name}, {embedder.dimension} dimensions, loads in {seconds:.1f} s")
+
+
+def _stored_vectors(settings: Settings) -> EmbedderIdentity | None:
+    from memory_r1.bank.sqlite import SqliteStore
+
+    if settings.store == ":memory:" or not Path(settings.store).exists():
+        return None
+    try:
+        with closing(SqliteStore(settings.store, durable=settings.durable)) as store:
+            return store.embedder()
+    except MemoryR1Error:
+        # the store's own check tells what is wrong with it
+        return None
 
 
 def _hub() -> Finding:
