@@ -35,19 +35,19 @@ class Factory:
     def __init__(self, open_store: OpenStore, folder: Path) -> None:
         self._open, self._folder = open_store, folder
         self._opened: list[Store] = []
-        self._common: Store | None = None
+        self._kept: dict[str, Store] = {}
 
     def __call__(self) -> Store:
         """A new store."""
         self._opened.append(self._open(self._folder, len(self._opened)))
         return self._opened[-1]
 
-    def empty(self) -> Store:
+    def empty(self, name: str = "") -> Store:
         """The same store every time, emptied: quick where a test needs hundreds."""
-        if self._common is None:
-            self._common = self()
-        self._common.reset()
-        return self._common
+        if name not in self._kept:
+            self._kept[name] = self()
+        self._kept[name].reset()
+        return self._kept[name]
 
     def close(self) -> None:
         for store in self._opened:
@@ -118,7 +118,7 @@ class Kit:
             assert {found[key].id for key in batch.keys.tolist()} == set(live)
             for key, vector in zip(batch.keys.tolist(), batch.vectors, strict=True):
                 np.testing.assert_array_equal(vector, self.vector(found[key].text))
-            for word in {word for record in live.values() for word in record.text.split()}:
+            for word in {word for record in live.values() for word in record.text.split() if word.isalnum()}:
                 hits = store.fetch([hit.key for hit in store.match(scope, [word], 1000, columns="text")])
                 expected = {key for key, record in live.items() if word in record.text.split()}
                 assert {record.id for record in hits.values()} == expected

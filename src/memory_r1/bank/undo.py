@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from memory_r1.bank.operation import Change, Operation, OperationKind
 from memory_r1.bank.store import Store
@@ -43,11 +43,12 @@ def undo(
     memory_id = target.memory_id
     if memory_id is None or target.kind is OperationKind.NOOP:
         raise InvalidInputError(f"Operation {operation_id} is a NOOP: it changed nothing.", hint="Undo another one.")
-    later = store.operations(memory_id=memory_id, after=target.seq)
-    if target.kind is OperationKind.ERASE or any(operation.kind is OperationKind.ERASE for operation in later):
+    history = store.operations(memory_id=memory_id)
+    if any(operation.kind is OperationKind.ERASE for operation in history):
         raise InvalidInputError(f"Memory {memory_id} was erased; an erase cannot be undone.", hint="Add it anew.")
-    standing = _effective(later)
-    if len(standing) == 1 and standing[0].undoes == target.id:
+    effects = _effects(history)
+    standing = _effective((operation for operation in history if operation.seq > target.seq), effects)
+    if len(standing) == 1 and effects[standing[0].id] == effects[target.id].inverse:
         raise ConflictError(
             f"Operation {operation_id} is undone already, by {standing[0].id}.", hint="Undo that one to do it again."
         )
@@ -75,13 +76,33 @@ def undo(
     )
 
 
-def _effective(operations: Iterable[Operation]) -> list[Operation]:
-    """Operations that changed the memory, without those that a later one took back."""
+class _Effect(NamedTuple):
+    """What an operation comes down to: an original operation, done or taken back."""
+
+    original: str
+    done: bool
+
+    @property
+    def inverse(self) -> _Effect:
+        return _Effect(self.original, not self.done)
+
+
+def _effects(history: Iterable[Operation]) -> dict[str, _Effect]:
+    """By operation id; an UNDO of an UNDO comes down to doing the original again."""
+    effects: dict[str, _Effect] = {}
+    for operation in history:
+        undone = effects.get(operation.undoes) if operation.undoes is not None else None
+        effects[operation.id] = _Effect(operation.id, True) if undone is None else undone.inverse
+    return effects
+
+
+def _effective(operations: Iterable[Operation], effects: Mapping[str, _Effect]) -> list[Operation]:
+    """Operations that changed the memory, without those that the next one left took back."""
     standing: list[Operation] = []
     for operation in operations:
         if operation.kind is OperationKind.NOOP:
             continue
-        if standing and operation.undoes == standing[-1].id:
+        if standing and effects[standing[-1].id] == effects[operation.id].inverse:
             standing.pop()
         else:
             standing.append(operation)
