@@ -1,0 +1,220 @@
+"""Hybrid search: what a scope remembers that bears on a question, best first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memory_r1.bank.filters import Condition, Every, Filter, Negation, Operator
+from memory_r1.bank.memory import MemoryRecord
+from memory_r1.bank.scope import SCOPE_FIELDS, Scope
+from memory_r1.bank.text import check_text
+from memory_r1.errors import InvalidInputError
+from memory_r1.retrieval.cut import AUTO_MOST, DEFAULT_BUDGET_TOKENS, fall_off, within_budget
+from memory_r1.retrieval.fusion import PARTS, Fused, LexicalScores, fuse, probability
+from memory_r1.retrieval.index import VectorIndex, top_rows
+from memory_r1.retrieval.presets import PAPER_TOTAL, Preset, check_preset, share_among
+from memory_r1.retrieval.speakers import take_names_out
+from memory_r1.retrieval.words import search_terms
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from memory_r1.bank.store import Store
+    from memory_r1.retrieval.embedder import Embedder
+    from memory_r1.retrieval.scope_index import Snapshot
+
+_LEAST_DEPTH = 128
+_DEPTH_PER_RESULT = 3
+_PAPER_DEPTH = 8 * PAPER_TOTAL
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A memory that was found."""
+
+    memory: MemoryRecord
+    score: float
+    """Between 0 and 1, higher is better: about the probability that the memory bears on the question."""
+    parts: Mapping[str, float]
+    """What the score is made of, in log-odds: `dense` (likeness of meaning), `lexical` (shared words), `speaker` (the
+    question names who said it), `context` (what was written just before and after shares words with the question)."""
+
+
+class Retriever:
+    """Searches a store by meaning and by words at once. Safe to share between threads.
+
+    Names of the scope's speakers are taken out of the question and count as a feature of their own; see
+    `memory_r1.retrieval.speakers`. Days and months in a question match the memories' dates as words. The vectors of the
+    scopes in use are held in memory; see `memory_r1.retrieval.index`.
+
+    Args:
+        store: Where the memories are.
+        embedder: Embeds questions; the one that the store's vectors come from.
+        max_index_bytes: Most memory for the vectors of all scopes, in bytes.
+    """
+
+    def __init__(self, store: Store, embedder: Embedder, *, max_index_bytes: int = 2**30) -> None:
+        self._store = store
+        self._embedder = embedder
+        self._index = VectorIndex(store, max_bytes=max_index_bytes)
+
+    def search(
+        self,
+        scope: Scope,
+        query: str,
+        *,
+        k: int | None = None,
+        where: Filter | None = None,
+        preset: str | None = None,
+        threshold: float | None = None,
+        budget_tokens: int | None = None,
+        speakers: Sequence[str] | None = None,
+        query_vector: NDArray[np.float32] | None = None,
+        exact_bank: bool = False,
+    ) -> list[Hit]:
+        """Find memories, best first.
+
+        Args:
+            scope: Whose memories; none from outside is ever returned.
+            query: A question or statement.
+            k: Most results. Give this or `preset`; without either it is `auto`.
+            where: Only memories that this filter accepts.
+            preset: `auto`: up to 60, cut where the score falls off and at the token budget. `paper`: 60 in all, an even
+                share for each speaker.
+            threshold: Only memories with at least this score.
+            budget_tokens: For `auto`, most tokens of text, as `memory_r1.retrieval.cut.estimate_tokens` counts; 1,500
+                if None. The best memory is returned whatever its size.
+            speakers: Only memories that one of these said.
+            query_vector: The query's embedding, shape (dimension,), unit norm, if the caller has it.
+            exact_bank: Only the bank of exactly this scope, not all that a read in it covers, each memory judged by
+                itself and not by its neighbours: what is asked before a write.
+
+        Raises:
+            InvalidInputError: The query is blank, or an argument makes no sense.
+            StoreError: The store failed.
+            ModelError: The embedder failed.
+        """
+        check_text(query, what="The query")
+        chosen = _check(k, preset, threshold, budget_tokens, where)
+        snapshot = self._index.snapshot(scope)
+        if not snapshot.count:
+            return []
+        mask = self._mask(scope, snapshot, where, speakers)
+        depth = _PAPER_DEPTH if chosen == "paper" else max(_LEAST_DEPTH, _DEPTH_PER_RESULT * (k or AUTO_MOST))
+        fused = self._rank(scope, snapshot, query, query_vector, mask, depth, context=not exact_bank)
+        places = fused.best_first()
+        scores = probability(fused.total)
+        if threshold is not None:
+            places = places[scores[places] >= threshold]
+        places = places[: _count(chosen, k, fused, places)]
+        if chosen == "paper":
+            places = np.array(share_among(places, snapshot.speaker[fused.rows[places]]), np.intp)
+        hits = self._fetch(snapshot, fused, scores, places)
+        if exact_bank and any(hit.memory.scope != scope for hit in hits):
+            only = _in_bank(scope)
+            return self.search(
+                scope,
+                query,
+                k=k,
+                where=only if where is None else Every((only, where)),
+                preset=preset,
+                threshold=threshold,
+                budget_tokens=budget_tokens,
+                speakers=speakers,
+                query_vector=query_vector,
+                exact_bank=True,
+            )
+        if chosen == "auto":
+            budget = DEFAULT_BUDGET_TOKENS if budget_tokens is None else budget_tokens
+            hits = hits[: within_budget([hit.memory.text for hit in hits], budget)]
+        return hits
+
+    def forget(self) -> None:
+        """Drop what is held of the store's vectors; the next search reads them anew."""
+        self._index.forget()
+
+    def _rank(
+        self,
+        scope: Scope,
+        snapshot: Snapshot,
+        query: str,
+        query_vector: NDArray[np.float32] | None,
+        mask: NDArray[np.bool_] | None,
+        depth: int,
+        *,
+        context: bool,
+    ) -> Fused:
+        """Score the candidates: the nearest by meaning, those that share words, and the latter's neighbours."""
+        asked = take_names_out(query, snapshot.names)
+        vector = self._embedder.embed([asked.rest])[0] if query_vector is None else np.asarray(query_vector, np.float32)
+        cosines = snapshot.dots(vector)
+        nearest = top_rows(snapshot, cosines, depth, mask)
+        self._index.rescore(snapshot, vector, nearest, cosines)
+        # A filter acts after the full-text search, so that needs more to choose from.
+        matches = self._store.match(scope, search_terms(asked.rest), depth if mask is None else 8 * depth)
+        lexical = LexicalScores.of(snapshot, matches)
+        reached = lexical.reach(len(snapshot.keys)) if context else lexical.rows
+        reached = reached[(snapshot.live if mask is None else mask)[reached]]
+        rows = np.union1d(nearest, reached)
+        return fuse(snapshot, rows, cosines, lexical, asked.named, context=context)
+
+    def _mask(
+        self, scope: Scope, snapshot: Snapshot, where: Filter | None, speakers: Sequence[str] | None
+    ) -> NDArray[np.bool_] | None:
+        """(n,) which rows may be returned; None: all live ones."""
+        mask = None if where is None else snapshot.mask(self._store.keys(scope, where))
+        if speakers is not None:
+            wanted = [number for number, name in enumerate(snapshot.names) if name in speakers]
+            said = np.isin(snapshot.speaker, wanted) & snapshot.live
+            mask = said if mask is None else mask & said
+        return mask
+
+    def _fetch(
+        self, snapshot: Snapshot, fused: Fused, scores: NDArray[np.float64], places: NDArray[np.intp]
+    ) -> list[Hit]:
+        keys = snapshot.keys[fused.rows[places]].tolist()
+        records = self._store.fetch(keys)
+        hits = []
+        for place, key in zip(places.tolist(), keys, strict=True):
+            record = records.get(key)
+            # It may have been retired since the snapshot.
+            if record is not None and record.live:
+                parts = dict(zip(PARTS, fused.parts[place].tolist(), strict=True))
+                hits.append(Hit(record, float(scores[place]), parts))
+        return hits
+
+
+def _count(chosen: Preset | None, k: int | None, fused: Fused, places: NDArray[np.intp]) -> int:
+    """How many of the ranked candidates to take, before what depends on their texts."""
+    if chosen == "auto":
+        return fall_off(fused.total[places[:AUTO_MOST]].tolist())
+    return len(places) if k is None else k
+
+
+def _check(
+    k: int | None, preset: str | None, threshold: float | None, budget_tokens: int | None, where: object
+) -> Preset | None:
+    """Check the arguments of a search; return the preset in force."""
+    known = check_preset(preset)
+    if k is not None:
+        if known is not None:
+            raise InvalidInputError("Both k and a preset were given.", hint="Give one of them.")
+        if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+            raise InvalidInputError(f"k={k!r} is not a positive whole number.")
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise InvalidInputError(f"threshold={threshold!r} is not between 0 and 1.")
+    if budget_tokens is not None and budget_tokens < 1:
+        raise InvalidInputError(f"budget_tokens={budget_tokens!r} is not a positive number.")
+    if where is not None and not isinstance(where, Filter):
+        raise InvalidInputError("where is not a filter.", hint="Make one with memory_r1.bank.filters.parse_filter.")
+    return "auto" if k is None and known is None else known
+
+
+def _in_bank(scope: Scope) -> Filter:
+    """Accepts the memories of exactly this bank among those that a read in the scope sees."""
+    missing = [name for name in SCOPE_FIELDS if getattr(scope, name) is None]
+    return Every(tuple(Negation(Condition(name, Operator.PRESENT)) for name in missing))

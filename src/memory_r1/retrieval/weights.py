@@ -1,0 +1,40 @@
+"""The few numbers that fuse what is known of a memory into one score.
+
+They come from `python benchmarks/fit_fusion.py --data FOLDER`, which fits them on two LoCoMo conversations (conv-26 and
+conv-30, 233 questions); the eight test conversations played no part. LoCoMo is CC BY-NC 4.0: the data stays out of
+memory-r1, these sums over it are all that was taken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class FusionWeights:
+    """What each feature adds to a memory's score; see `memory_r1.retrieval.fusion` for the features."""
+
+    dense: float
+    """Per standard deviation of the cosine above the scope's mean."""
+    lexical: float
+    """Per unit of BM25 over log(1 + memories)."""
+    speaker: float
+    """If the question names the memory's speaker."""
+    before: float
+    """Lexical score of the memory written just before: answers follow questions."""
+    after: float
+    """Lexical score of the one written just after."""
+    around: float
+    """Sum of the lexical scores two places before and after."""
+    slope: float
+    """With `bias`, turns the sum into a probability that the memory bears on the question."""
+    bias: float
+
+
+WEIGHTS = FusionWeights(
+    dense=0.73, lexical=1.92, speaker=2.56, before=1.70, after=0.54, around=0.93, slope=1.0, bias=-6.0
+)
+"""The weights in use."""
+
+COSINE_MEAN, COSINE_DEVIATION, COSINE_COUNT = 0.06, 0.11, 50
+"""What a bank's cosines are taken to be before many were seen: in a bank of two, their own spread says nothing."""
