@@ -45,7 +45,7 @@ def _store_error(error: sqlite3.Error, location: str) -> StoreError:
             hint="Check that file and folder exist and are writable, or name another file.",
         )
     if name.startswith("SQLITE_NOTADB"):
-        return StoreError(f"{location} is not an SQLite database.", hint="Name another file; it was left untouched.")
+        return _not_sqlite(location)
     if name.startswith("SQLITE_CORRUPT"):
         return StoreError(f"{location} is damaged ({error}).", hint="Restore a backup or import an export.")
     return StoreError(f"{location} failed: {error} ({name or type(error).__name__}).", hint="Check disk and file.")
@@ -180,7 +180,7 @@ class Connections:
 
     def _open_writer(self) -> sqlite3.Connection:
         if not self._private:
-            _check_length(self.location)
+            _check_file(self.location)
         deadline = time.monotonic() + self._timeout
         while True:
             connection = self._open()
@@ -216,21 +216,24 @@ def _casefold(text: str | None) -> str | None:
     return None if text is None else text.casefold()
 
 
-def _check_length(path: str) -> None:
-    """Refuse a file that was cut off: SQLite would notice only when it needs the missing part."""
+def _check_file(path: str) -> None:
+    """Refuse a file that is foreign or was cut off: SQLite may take a tiny one for empty, and misses a lost tail."""
     file, wal = Path(path), Path(path + "-wal")
     try:
         size = file.stat().st_size
-        if size < 100 or (wal.exists() and wal.stat().st_size):
-            return
         with file.open("rb") as stream:
             header = stream.read(100)
+        unfinished = wal.exists() and wal.stat().st_size > 0
     except OSError:
         # SQLite says better what is wrong with it.
         return
-    if not header.startswith(b"SQLite format 3\0"):
-        return
+    if size and (len(header) < 100 or not header.startswith(b"SQLite format 3\0")):
+        raise _not_sqlite(path)
     page_size = int.from_bytes(header[16:18], "big")
     pages = int.from_bytes(header[28:32], "big")
-    if size < pages * (65536 if page_size == 1 else page_size):
+    if not unfinished and size < pages * (65536 if page_size == 1 else page_size):
         raise StoreError(f"{path} is cut off.", hint="Restore a backup or import an export.")
+
+
+def _not_sqlite(location: str) -> StoreError:
+    return StoreError(f"{location} is not an SQLite database.", hint="Name another file; it was left untouched.")
