@@ -1,7 +1,7 @@
-"""Attention over packed groups: the prompt once, each completion over the prompt and itself.
+"""Attention over packed trees: each node over the nodes above it and over itself.
 
-A dense tree mask would make every token look at every other one and throw most of it away. Here the prompt attends to
-itself with the fast causal kernel, and only the completions carry a mask: (GC, P + GC) instead of (P + GC, P + GC).
+A dense tree mask would let every token look at every other one and throw most of it away. Here the roots use the fast
+causal kernel, and every other node is a call of its own over just what it may see.
 
 Registered with transformers under `NAME`, so any model that takes an attention implementation by name can use it.
 """
@@ -16,23 +16,9 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 
-from memory_r1.rl.packing import Span
+from memory_r1.rl.packing import Call, Packed
 
 NAME = "memory_r1_shared_prefix"
-
-
-def completion_mask(span: Span, device: torch.device) -> torch.Tensor:
-    """(sum C, P + sum C) boolean: what each completion token of a group may see.
-
-    Example:
-        >>> completion_mask(Span(0, 1, (2, 1)), torch.device("cpu")).int().tolist()
-        [[1, 1, 0, 0], [1, 1, 1, 0], [1, 0, 0, 1]]
-    """
-    lengths = torch.tensor(span.completions, device=device)
-    owner = torch.repeat_interleave(torch.arange(len(span.completions), device=device), lengths)
-    place = torch.arange(len(owner), device=device)
-    own = (owner[:, None] == owner[None, :]) & (place[:, None] >= place[None, :])
-    return torch.cat([own.new_ones(len(owner), span.prompt), own], dim=1)
 
 
 def shared_prefix_attention(
@@ -44,8 +30,7 @@ def shared_prefix_attention(
     *,
     scaling: float | None = None,
     dropout: float = 0.0,
-    spans: Sequence[Span] | None = None,
-    masks: Sequence[torch.Tensor] | None = None,
+    calls: Sequence[Call] | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attention of a packed sequence, in transformers' calling convention.
@@ -58,8 +43,7 @@ def shared_prefix_attention(
         attention_mask: Not used; the layout says it all.
         scaling: Factor on the scores; 1/sqrt(dim) if None.
         dropout: Attention dropout.
-        spans: Where the groups lie.
-        masks: `completion_mask` of each span.
+        calls: The layout.
 
     Returns:
         (1, T, heads, dim), and no weights.
@@ -67,28 +51,34 @@ def shared_prefix_attention(
     Raises:
         ValueError: Called without a layout.
     """
-    if spans is None or masks is None:
-        raise ValueError(f"The attention {NAME!r} works on packed groups only.")
+    if calls is None:
+        raise ValueError(f"The attention {NAME!r} works on packed trees only.")
     if key.shape[1] != query.shape[1]:
         repeats = query.shape[1] // key.shape[1]
         key, value = key.repeat_interleave(repeats, dim=1), value.repeat_interleave(repeats, dim=1)
-    pieces = []
-    for span, mask in zip(spans, masks, strict=True):
-        middle = span.start + span.prompt
-        prompt, whole = slice(span.start, middle), slice(span.start, span.end)
-        pieces.append(
-            scaled_dot_product_attention(
-                query[:, :, prompt], key[:, :, prompt], value[:, :, prompt],
-                is_causal=True, scale=scaling, dropout_p=dropout,
-            )
-        )  # fmt: skip
-        pieces.append(
-            scaled_dot_product_attention(
-                query[:, :, middle : span.end], key[:, :, whole], value[:, :, whole],
-                attn_mask=mask, scale=scaling, dropout_p=dropout,
-            )
-        )  # fmt: skip
+    pieces = [
+        scaled_dot_product_attention(
+            query[:, :, call.queries],
+            _seen(key, call),
+            _seen(value, call),
+            attn_mask=call.mask,
+            is_causal=call.mask is None,
+            scale=scaling,
+            dropout_p=dropout,
+        )
+        for call in calls
+    ]
     return torch.cat(pieces, dim=2).transpose(1, 2).contiguous(), None
+
+
+def _seen(states: torch.Tensor, call: Call) -> torch.Tensor:
+    # nodes above that touch are one slice: a chain of first children is not copied
+    spans: list[slice] = []
+    for span in (*call.above, call.queries):
+        if spans and spans[-1].stop == span.start:
+            span = slice(spans.pop().start, span.stop)
+        spans.append(span)
+    return states[:, :, spans[0]] if len(spans) == 1 else torch.cat([states[:, :, span] for span in spans], dim=2)
 
 
 def _no_mask(*_: Any, **__: Any) -> None:
@@ -101,10 +91,23 @@ AttentionMaskInterface.register(NAME, _no_mask)
 
 @contextmanager
 def shared_prefix(model: PreTrainedModel) -> Iterator[None]:
-    """Let a model attend by packed groups while the context is open."""
+    """Let a model attend by packed trees while the context is open."""
     usual = model.config._attn_implementation
     model.set_attn_implementation(NAME)
     try:
         yield
     finally:
         model.set_attn_implementation(usual)
+
+
+def packed_logits(model: PreTrainedModel, packed: Packed) -> torch.Tensor:
+    """(N, vocabulary) logits that predict the scored tokens; call it inside `shared_prefix`."""
+    output = model(
+        input_ids=packed.input_ids,
+        position_ids=packed.position_ids,
+        use_cache=False,
+        logits_to_keep=packed.predictors,
+        calls=packed.calls,
+    )
+    logits: torch.Tensor = output.logits[0]
+    return logits

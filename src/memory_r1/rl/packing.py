@@ -1,56 +1,87 @@
-"""Packs the completions of a group behind one copy of their prompt.
+"""Packs token sequences that begin alike into one sequence that holds every shared beginning once.
 
-A group is one prompt of P tokens with G completions of C tokens. Unpacked it costs G(P + C) tokens, packed P + GC. The
-packed sequence is `prompt, completion 0, completion 1, ...`; each completion's positions restart after the prompt, and
-attention (see `attention.py`) lets a completion see the prompt and itself. Several groups stand one after another in
-one sequence and do not see each other.
+The completions of a group share their prompt, and all prompts of an agent share their instructions. Such sequences form
+a tree: instructions, under them the prompts, under each prompt its completions. Unpacked, G completions of C tokens for
+a prompt of P tokens cost G(P + C) tokens; packed they cost P + GC, and less where prompts share their beginning too.
 
-Shapes: T tokens in the packed sequence, N completion tokens in it.
+Nodes are laid out in depth-first order. A token's position is its distance from the root. Attention (`attention.py`)
+lets it see its own node up to itself and all nodes above, so every value and gradient equals the unpacked one.
+
+Shapes: T tokens in the packed sequence, N of them to be learnt or scored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import torch
 
+# siblings shorter than this together share one attention call; longer ones would waste more on masks than they save
+_SHARED_CALL = 256
+
 
 @dataclass(frozen=True, slots=True)
-class Group:
-    """One prompt and completions sampled for it, as token ids.
+class Node:
+    """A stretch of tokens that follows its parent's.
+
+    Raises:
+        ValueError: It has no tokens.
+    """
+
+    tokens: tuple[int, ...]
+    children: tuple[Node, ...] = ()
+    scored: bool = False
+    """Whether its tokens were written by the policy: only these are learnt and scored."""
+
+    def __post_init__(self) -> None:
+        if not self.tokens:
+            raise ValueError("A node without tokens cannot be packed.")
+
+    @property
+    def size(self) -> int:
+        """Tokens of the whole tree under this node."""
+        return len(self.tokens) + sum(child.size for child in self.children)
+
+
+def group(prompt: Sequence[int], completions: Iterable[Sequence[int]]) -> Node:
+    """A prompt with completions sampled for it.
 
     Raises:
         ValueError: The prompt, the list of completions, or a completion is empty.
     """
+    leaves = tuple(Node(tuple(completion), scored=True) for completion in completions)
+    if not leaves:
+        raise ValueError("A group without completions cannot be packed.")
+    return Node(tuple(prompt), leaves)
 
-    prompt: tuple[int, ...]
-    completions: tuple[tuple[int, ...], ...]
 
-    def __post_init__(self) -> None:
-        if not self.prompt or not self.completions or not all(self.completions):
-            raise ValueError("A group needs a prompt and at least one completion, none of them empty.")
+def share_beginning(trees: Sequence[Node], least: int = 16) -> list[Node]:
+    """Put trees under one root as far as their first nodes begin alike; too short a beginning is left alone.
 
-    @property
-    def tokens(self) -> int:
-        """Tokens this group takes when packed: P + sum of C."""
-        return len(self.prompt) + sum(map(len, self.completions))
+    Example:
+        >>> root, = share_beginning([group([1, 2, 3], [[7]]), group([1, 2, 4], [[8]])], least=2)
+        >>> root.tokens, [child.tokens for child in root.children], root.size
+        ((1, 2), [(3,), (4,)], 6)
+    """
+    # one token must remain of each first node: it predicts the first token of its children
+    length = min(len(tree.tokens) for tree in trees) - 1
+    first = trees[0].tokens
+    shared = next((n for n in range(length) if any(tree.tokens[n] != first[n] for tree in trees)), length)
+    if len(trees) < 2 or shared < least or any(tree.scored for tree in trees):
+        return list(trees)
+    return [Node(first[:shared], tuple(Node(tree.tokens[shared:], tree.children) for tree in trees))]
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """Where one group lies in a packed sequence."""
+class Call:
+    """One attention call: neighbouring nodes with the same parent look at everything above them and at themselves."""
 
-    start: int
-    prompt: int
-    """P."""
-    completions: tuple[int, ...]
-    """C of each completion."""
-
-    @property
-    def end(self) -> int:
-        """One past the last token."""
-        return self.start + self.prompt + sum(self.completions)
+    queries: slice
+    above: tuple[slice, ...]
+    """The nodes above, root first."""
+    mask: torch.Tensor | None
+    """(queries, above + queries) boolean; None: a single root node, plainly causal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,69 +91,120 @@ class Packed:
     input_ids: torch.Tensor
     """(1, T) token ids."""
     position_ids: torch.Tensor
-    """(1, T) positions; a completion's start at P."""
-    spans: tuple[Span, ...]
+    """(1, T) distances from the root."""
+    calls: tuple[Call, ...]
+    """Attention, in the order of the sequence; together their queries are the whole sequence."""
     predictors: torch.Tensor
-    """(N,) the position in the packed sequence whose output predicts each completion token."""
+    """(N,) place in the sequence whose output predicts each scored token."""
     targets: torch.Tensor
-    """(N,) the completion tokens, group after group, completion after completion."""
-    completion: torch.Tensor
-    """(N,) which completion a token belongs to, counted over all groups."""
+    """(N,) the scored tokens, node after node."""
+    owners: torch.Tensor
+    """(N,) the scored node that each of them belongs to, counted from 0 in the order of the trees."""
 
 
-def pack(groups: Sequence[Group], *, device: torch.device | str = "cpu") -> Packed:
-    """Lay groups one after another into one sequence.
+@dataclass
+class _Layout:
+    """The sequence as it grows."""
+
+    device: torch.device | str
+    ids: list[int] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    predictors: list[int] = field(default_factory=list)
+    targets: list[int] = field(default_factory=list)
+    owners: list[int] = field(default_factory=list)
+    scored: int = 0
+
+    def place(self, node: Node, above: tuple[slice, ...], depth: int) -> slice:
+        """Append a node's own tokens."""
+        start = len(self.ids)
+        self.ids.extend(node.tokens)
+        self.positions.extend(range(depth, depth + len(node.tokens)))
+        if node.scored:
+            self.predictors.extend([above[-1].stop - 1, *range(start, start + len(node.tokens) - 1)])
+            self.targets.extend(node.tokens)
+            self.owners.extend([self.scored] * len(node.tokens))
+            self.scored += 1
+        return slice(start, len(self.ids))
+
+    def descend(self, siblings: Sequence[Node], above: tuple[slice, ...], depth: int) -> None:
+        """Append nodes with the same parent, and what is below them."""
+        for run in _runs(siblings):
+            start = len(self.ids)
+            spans = [self.place(node, above, depth) for node in run]
+            queries = slice(start, len(self.ids))
+            self.calls.append(Call(queries, above, self._mask(spans, above)))
+            for node, span in zip(run, spans, strict=True):
+                if node.children:
+                    self.descend(node.children, (*above, span), depth + len(node.tokens))
+
+    def _mask(self, spans: Sequence[slice], above: Sequence[slice]) -> torch.Tensor | None:
+        if not above and len(spans) == 1:
+            return None
+        lengths = torch.tensor([span.stop - span.start for span in spans], device=self.device)
+        owner = torch.repeat_interleave(torch.arange(len(spans), device=self.device), lengths)
+        place = torch.arange(len(owner), device=self.device)
+        own = (owner[:, None] == owner[None, :]) & (place[:, None] >= place[None, :])
+        seen = sum(span.stop - span.start for span in above)
+        return torch.cat([own.new_ones(len(owner), seen), own], dim=1)
+
+
+def _runs(siblings: Sequence[Node]) -> Iterator[list[Node]]:
+    """Neighbouring childless siblings that are short enough to share a call; every other one alone."""
+    run: list[Node] = []
+    for node in siblings:
+        if run and (node.children or sum(len(other.tokens) for other in run) + len(node.tokens) > _SHARED_CALL):
+            yield run
+            run = []
+        run.append(node)
+        if node.children:
+            yield run
+            run = []
+    if run:
+        yield run
+
+
+def pack(trees: Sequence[Node], *, device: torch.device | str = "cpu") -> Packed:
+    """Lay trees one after another into one sequence. They do not see each other.
 
     Raises:
-        ValueError: There is no group.
+        ValueError: There is no tree, or a root is scored (nothing comes before it that could predict it).
     """
-    if not groups:
-        raise ValueError("There is nothing to pack.")
-    ids: list[int] = []
-    positions: list[int] = []
-    spans: list[Span] = []
-    predictors: list[int] = []
-    targets: list[int] = []
-    owners: list[int] = []
-    owner = 0
-    for group in groups:
-        start, width = len(ids), len(group.prompt)
-        spans.append(Span(start, width, tuple(map(len, group.completions))))
-        ids.extend(group.prompt)
-        positions.extend(range(width))
-        for completion in group.completions:
-            here = len(ids)
-            # the prompt's last token predicts the first token of every completion
-            predictors.append(start + width - 1)
-            predictors.extend(range(here, here + len(completion) - 1))
-            ids.extend(completion)
-            positions.extend(range(width, width + len(completion)))
-            targets.extend(completion)
-            owners.extend([owner] * len(completion))
-            owner += 1
+    if not trees or any(tree.scored for tree in trees):
+        raise ValueError("There is nothing to pack, or a root has no prompt before it.")
+    layout = _Layout(device)
+    for tree in trees:
+        layout.descend([tree], (), 0)
 
     def row(values: list[int]) -> torch.Tensor:
         return torch.tensor(values, dtype=torch.long, device=device)
 
-    return Packed(row(ids)[None], row(positions)[None], tuple(spans), row(predictors), row(targets), row(owners))
+    return Packed(
+        row(layout.ids)[None],
+        row(layout.positions)[None],
+        tuple(layout.calls),
+        row(layout.predictors),
+        row(layout.targets),
+        row(layout.owners),
+    )
 
 
-def batches(groups: Sequence[Group], max_tokens: int) -> list[list[int]]:
-    """Divide groups into packs of at most `max_tokens` tokens, in order; a larger group stands alone.
+def batches(trees: Sequence[Node], max_tokens: int) -> list[list[int]]:
+    """Divide trees into packs of at most `max_tokens` tokens, in order; a larger tree stands alone.
 
     Returns:
-        Indices into `groups`, one list a pack.
+        Indices into `trees`, one list a pack.
 
     Example:
-        >>> batches([Group((1, 2), ((3,),)), Group((1,), ((2,),)), Group((1, 2, 3), ((4,),))], 5)
+        >>> batches([group([1, 2], [[3]]), group([1], [[2]]), group([1, 2, 3], [[4]])], 5)
         [[0, 1], [2]]
     """
     packs: list[list[int]] = []
     room = 0
-    for index, group in enumerate(groups):
-        if not packs or group.tokens > room:
+    for index, tree in enumerate(trees):
+        if not packs or tree.size > room:
             packs.append([])
             room = max_tokens
         packs[-1].append(index)
-        room -= group.tokens
+        room -= tree.size
     return packs
