@@ -8,8 +8,8 @@ def test_chat_answers_and_remembers(run, agents):
     assert lines[0].startswith("r1> ")
     assert lines[1].split()[1:] == ["ADD", "Ann", "moved", "to", "Lisbon."]
     assert lines[2:4] == ["r1> Lisbon", "    · Ann moved to Lisbon."]
-    assert lines[-2].split()[:2] == ["#1", "ADD"]
-    assert lines[-1] == "· Ann moved to Lisbon."
+    assert any(line.split() == ["#1", "ADD", "Ann", "moved", "to", "Lisbon."] for line in lines)
+    assert "· Ann moved to Lisbon." in lines
     assert "never read" not in run("list").stdout
 
 

@@ -30,11 +30,13 @@ class View:
     """Shows a run on a console. It is a `memory_r1.demo.run.Watcher`.
 
     Args:
-        out: Where to show it; a terminal gets a progress bar with ETA below the growing log.
+        out: Where to show it.
+        live: Draw a progress bar with ETA below the growing log; by default if `out` is a terminal.
     """
 
-    def __init__(self, out: Console) -> None:
+    def __init__(self, out: Console, *, live: bool | None = None) -> None:
         self.out = out
+        self._live = out.is_terminal if live is None else live
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._session_of: dict[str, str] = {}
@@ -44,7 +46,7 @@ class View:
     @contextmanager
     def waiting(self, what: str) -> Iterator[None]:
         """Say what is being waited for."""
-        if self.out.is_terminal:
+        if self._live:
             with self.out.status(what):
                 yield
         else:
@@ -98,7 +100,7 @@ class View:
             self._bar = None
 
     def _start(self, what: str, total: int, unit: str) -> None:
-        if not self.out.is_terminal or not total:
+        if not self._live or not total:
             return
         self._bar = Progress(
             SpinnerColumn(),
