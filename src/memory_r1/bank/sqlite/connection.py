@@ -6,9 +6,9 @@ import os
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from memory_r1.bank.sqlite.schema import check_ours, migrate
 from memory_r1.errors import InvalidInputError, StoreError
@@ -17,8 +17,9 @@ MEMORY = ":memory:"
 _CACHED_STATEMENTS = 256
 _PAGE_CACHE_KIB = 16_384
 _RETRY_SECONDS = 0.02
+_FORK_PATIENCE = 5.0
 
-# Connections a forked child inherits. Closing one there would drop the parent's locks, so they are kept and never used.
+# What a forked child inherits after all. To close it there would harm the parent, so it is kept, unused.
 _inherited: list[sqlite3.Connection] = []
 
 
@@ -47,7 +48,7 @@ def _store_error(error: sqlite3.Error, location: str) -> StoreError:
     if name.startswith("SQLITE_NOTADB"):
         return _not_sqlite(location)
     if name.startswith("SQLITE_CORRUPT"):
-        return StoreError(f"{location} is damaged ({error}).", hint="Restore a backup or import an export.")
+        return StoreError(f"{location} is damaged or cut off ({error}).", hint="Restore a backup or import an export.")
     return StoreError(f"{location} failed: {error} ({name or type(error).__name__}).", hint="Check disk and file.")
 
 
@@ -65,28 +66,30 @@ class Connections:
 
     def __init__(self, path: str, *, durable: bool, busy_timeout_s: float) -> None:
         self.location = path
+        self._private = path == MEMORY
+        # The working folder may change between two connections.
+        self._path = path if self._private else os.path.abspath(path)
         self._durable = durable
         self._timeout = busy_timeout_s
-        self._private = path == MEMORY
         self._closed = False
         self._begin_process()
         with self.write_access():
             pass
+        _open_stores.add(self)
 
     def _begin_process(self) -> None:
         self._pid = os.getpid()
         self._lock = threading.RLock()
+        self._forking = False
         self._writer: sqlite3.Connection | None = None
         self._readers: list[sqlite3.Connection] = []
+        self._idle: list[sqlite3.Connection] = []
 
     def _check_usable(self) -> None:
         if self._pid != os.getpid():
             if self._private:
                 raise StoreError("An in-memory store stays in its process.", hint="Use a file to share memories.")
-            _inherited.extend(self._readers)
-            if self._writer is not None:
-                _inherited.append(self._writer)
-            self._begin_process()
+            self.begin_child()
         if self._closed:
             raise StoreError(f"The store {self.location} is closed.", hint="Open a new one.")
 
@@ -120,19 +123,22 @@ class Connections:
             with self.write_access() as connection:
                 yield connection
             return
-        readers = self._readers
+        if self._forking:
+            with self._lock:
+                pass
+        idle = self._idle
         with translated(self.location):
             try:
-                connection = readers.pop()
+                connection = idle.pop()
             except IndexError:
                 connection = self._open()
+                self._readers.append(connection)
             try:
                 yield connection
             finally:
+                idle.append(connection)
                 if self._closed:
-                    connection.close()
-                else:
-                    readers.append(connection)
+                    self._close_idle()
 
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
@@ -155,15 +161,55 @@ class Connections:
             return
         with self._lock:
             self._closed = True
-            while self._readers:
-                self._readers.pop().close()
-            if self._writer is not None:
-                self._writer.close()
-                self._writer = None
+            self._close_idle()
+            self._close_writer()
+
+    def pause(self) -> None:
+        """Before a fork: close what is open and hold others off.
+
+        SQLite keeps its table of file locks per process. A child would inherit the table without the locks, and might
+        lose writes; so no connection may be open at that moment. Reads in flight are waited for.
+        """
+        if self._private or self._closed or self._pid != os.getpid() or not self._lock.acquire(timeout=_FORK_PATIENCE):
+            return
+        self._forking = True
+        if self._writer is not None and self._writer.in_transaction:
+            return
+        deadline = time.monotonic() + _FORK_PATIENCE
+        while len(self._idle) < len(self._readers) and time.monotonic() < deadline:
+            time.sleep(0.001)
+        self._close_idle()
+        self._close_writer()
+
+    def resume(self) -> None:
+        """After a fork, in the parent."""
+        if self._forking:
+            self._forking = False
+            self._lock.release()
+
+    def begin_child(self) -> None:
+        """After a fork, in the child."""
+        if self._private:
+            return
+        _inherited.extend(self._readers)
+        if self._writer is not None:
+            _inherited.append(self._writer)
+        self._begin_process()
+
+    def _close_idle(self) -> None:
+        while self._idle:
+            connection = self._idle.pop()
+            self._readers.remove(connection)
+            connection.close()
+
+    def _close_writer(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self.location,
+            self._path,
             timeout=self._timeout,
             isolation_level=None,
             check_same_thread=False,
@@ -179,8 +225,10 @@ class Connections:
         return connection
 
     def _open_writer(self) -> sqlite3.Connection:
-        if not self._private:
-            _check_file(self.location)
+        # SQLite takes a file of one byte for an empty one. (Never open the file beside SQLite: closing it would drop
+        # the locks that this process holds on it.)
+        if not self._private and os.path.exists(self._path) and os.path.getsize(self._path) == 1:
+            raise _not_sqlite(self.location)
         deadline = time.monotonic() + self._timeout
         while True:
             connection = self._open()
@@ -216,24 +264,27 @@ def _casefold(text: str | None) -> str | None:
     return None if text is None else text.casefold()
 
 
-def _check_file(path: str) -> None:
-    """Refuse a file that is foreign or was cut off: SQLite may take a tiny one for empty, and misses a lost tail."""
-    file, wal = Path(path), Path(path + "-wal")
-    try:
-        size = file.stat().st_size
-        with file.open("rb") as stream:
-            header = stream.read(100)
-        unfinished = wal.exists() and wal.stat().st_size > 0
-    except OSError:
-        # SQLite says better what is wrong with it.
-        return
-    if size and (len(header) < 100 or not header.startswith(b"SQLite format 3\0")):
-        raise _not_sqlite(path)
-    page_size = int.from_bytes(header[16:18], "big")
-    pages = int.from_bytes(header[28:32], "big")
-    if not unfinished and size < pages * (65536 if page_size == 1 else page_size):
-        raise StoreError(f"{path} is cut off.", hint="Restore a backup or import an export.")
-
-
 def _not_sqlite(location: str) -> StoreError:
     return StoreError(f"{location} is not an SQLite database.", hint="Name another file; it was left untouched.")
+
+
+_open_stores: weakref.WeakSet[Connections] = weakref.WeakSet()
+
+
+def _before_fork() -> None:
+    for connections in list(_open_stores):
+        connections.pause()
+
+
+def _after_fork_in_parent() -> None:
+    for connections in list(_open_stores):
+        connections.resume()
+
+
+def _after_fork_in_child() -> None:
+    for connections in list(_open_stores):
+        connections.begin_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
