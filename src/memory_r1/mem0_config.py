@@ -42,11 +42,14 @@ def from_mem0(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     settings: dict[str, Any] = {}
     for key, value in config.items():
-        if key in Settings.model_fields:
+        # `embedder` is a name to us and a section to mem0
+        if key in Settings.model_fields and not isinstance(value, Mapping | type(None)):
             settings[key] = value
         elif key in _SECTIONS:
             provider, options = _section(key, value)
             settings |= _SECTIONS[key](provider, options)
+        elif key in Settings.model_fields:
+            settings[key] = value
         elif key in _PROMPTS:
             warnings.warn(f"mem0's {key!r} is not used; put your prompts into a folder and set prompts=.", stacklevel=3)
         elif key not in _DROPPED:

@@ -14,6 +14,7 @@ from memory_r1.bank.sqlite import SqliteStore
 from memory_r1.bank.store import EmbedderIdentity, Store
 from memory_r1.config import Settings
 from memory_r1.curator import Curator
+from memory_r1.errors import StoreError
 from memory_r1.lm.base import LanguageModel
 from memory_r1.lm.factory import make_lm
 from memory_r1.retrieval.cache import CachedEmbedder
@@ -68,7 +69,7 @@ def build_parts(
         settings.model, adapters=adapters, base_url=settings.base_url, api_key=settings.api_key
     )
     embed = embedder or build_embedder(settings)
-    opened = store or SqliteStore(settings.store, durable=settings.durable)
+    opened = store or open_store(settings)
     try:
         opened.bind_embedder(EmbedderIdentity(embed.name, embed.dimension))
         retriever = Retriever(opened, embed)
@@ -87,6 +88,22 @@ def build_parts(
         if store is None:
             opened.close()
         raise
+
+
+def open_store(settings: Settings) -> SqliteStore:
+    """Open the store that the settings name, making its folder if need be.
+
+    Raises:
+        StoreError: The folder cannot be made, or the file cannot be opened.
+    """
+    if settings.store == ":memory:":
+        return SqliteStore(settings.store)
+    path = Path(settings.store).expanduser()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"The folder of {path} cannot be made: {error}.", hint="Name another store.") from error
+    return SqliteStore(path, durable=settings.durable)
 
 
 def build_embedder(settings: Settings) -> Embedder:

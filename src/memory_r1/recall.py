@@ -113,7 +113,7 @@ class Recall:
                 the scope.
             top_k: Most results; 20 if neither this nor `preset` is given.
             limit: Another name for `top_k`.
-            threshold: Least cosine similarity between query and memory.
+            threshold: Least score, between 0 and 1.
             preset: `auto` or `paper` instead of a fixed number.
             explain: Add `score_details` to each result.
             rerank: Accepted for mem0's sake; the fused ranking is always the final one.

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from memory_r1.bank.sqlite import SqliteStore
 from memory_r1.bank.store import EmbedderIdentity, Store
 from memory_r1.config import Settings
-from memory_r1.parts import build_embedder
+from memory_r1.parts import build_embedder, open_store
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +35,7 @@ def reembed(settings: Settings, *, on_progress: Callable[[int], None] | None = N
         ConflictError: A memory was written meanwhile; run it again.
     """
     embedder = build_embedder(settings)
-    store = SqliteStore(settings.store, durable=settings.durable)
+    store = open_store(settings)
     try:
         identity = EmbedderIdentity(embedder.name, embedder.dimension)
         return store.reembed(identity, _vectors(store, embedder, on_progress))
