@@ -43,7 +43,7 @@ _EMPTY_FIRST_PERSON = re.compile(
     r"|i can (?:imagine|see that|tell)|i(?:'m| am) (?:good|fine|ok|okay|all ears|in|so excited|here for you)"
     r"|i(?:'m| am) (?:so |really |very |super )?(?:glad|happy|proud|excited|thrilled|sorry)(?: (?:of|for|with) you"
     r"| to (?:hear|see) (?:that|it|this|you))?"
-    r"|(?:i'd|i would) love to(?: (?:hear|see|know)(?: (?:more|it|that|about it))?)?"
+    r"|(?:i'd|i would) love to(?: (?:hear|see|know)(?: it| that)?(?: more)?(?: about (?:it|that))?)?"
     r"|(?:please )?(?:let me know|tell me(?: (?:more|all|everything))?(?: about (?:it|that))?)|me too|same with me"
 )
 _INTERROGATIVE = re.compile(

@@ -25,6 +25,7 @@ _KIN = """
 _RELATIONS = frozenset(_KIN.split())
 _RELATED_SUBJECT = re.compile(rf"^(?:\w+, )?(?:my|our) (?:\w+ )?({'|'.join(_KIN.split())})\b", re.IGNORECASE)
 _FIRST_PERSON = re.compile(r"\b(?:i|i['’]m|i['’]ve|i['’]ll|i['’]d|my|me|we|our|us)\b", re.IGNORECASE)
+_SECOND_PERSON = re.compile(r"\b(?:you|your|you['’]\w+)\b", re.IGNORECASE)
 _THIRD_PERSON = re.compile(r"\b(?:she|he|her|his|him|hers)\b", re.IGNORECASE)
 _LEADING_PRONOUN = re.compile(r"^(She|He|Her|His)\b(?:['’]s\b)?")
 
@@ -151,18 +152,24 @@ class _Checker:
             return f"made up: the number {heard.unknown_numbers[0][:20]}"
         if invented := [word for word in said if word in _RELATIONS and not self._heard.holds(stem(word))]:
             return f"made up: a {invented[0]}"
-        if omitted := self._omitted_relation(text, index):
-            return f"says of the speaker what was said of their {omitted}"
+        if wrong := self._wrong_subject(text, index):
+            return wrong
         first = said[0]
         if heard.unknown_names or not (is_stop_word(first) or self._heard.holds(stem(first))):
             return "made up: a name"
         return None
 
-    def _omitted_relation(self, text: str, index: int) -> str | None:
-        """The relation a sentence begins with and its line leaves out: "my mother moved" does not mean "I moved"."""
-        near = max(sentences(self._units[index].text) or [""], key=lambda sentence: overlap(text, sentence))
+    def _wrong_subject(self, text: str, index: int) -> str | None:
+        """Whether a line says of the speaker what was said of another: "my mother moved" does not mean "I moved"."""
+        unit = self._units[index]
+        near = max(sentences(unit.text) or [""], key=lambda sentence: overlap(text, sentence))
         subject = _RELATED_SUBJECT.match(near)
-        return subject[1] if subject and stem(subject[1].lower()) not in map(stem, words(text)) else None
+        if subject and stem(subject[1].lower()) not in map(stem, words(text)):
+            return f"says of the speaker what was said of their {subject[1].lower()}"
+        of_speaker = text.startswith(unit.speaker) and unit.speaker not in near
+        if of_speaker and _SECOND_PERSON.search(near) and not _FIRST_PERSON.search(near):
+            return "says of the speaker what was said to another"
+        return None
 
 
 def _self_contained(text: str, unit: Unit, units: Sequence[Unit]) -> str:
