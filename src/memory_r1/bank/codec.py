@@ -47,7 +47,7 @@ def encode_time(time: datetime) -> str:
         >>> encode_time(datetime(2023, 5, 8, 13, 56, tzinfo=UTC))
         '2023-05-08T13:56:00+00:00'
     """
-    return aware(time).isoformat()
+    return time.isoformat() if time.tzinfo is UTC else aware(time).isoformat()
 
 
 def aware(time: datetime) -> datetime:

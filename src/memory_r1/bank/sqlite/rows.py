@@ -12,7 +12,6 @@ from memory_r1.bank.operation import Operation, OperationKind
 from memory_r1.bank.scope import Scope
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _MONTHS = (
     "January",
     "February",
@@ -46,7 +45,11 @@ def to_micros(time: datetime) -> int:
     Raises:
         InvalidInputError: It has no zone.
     """
-    return (aware(time) - _EPOCH) // _MICROSECOND
+    try:
+        since = time - _EPOCH
+    except TypeError:
+        since = aware(time) - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def from_micros(micros: int) -> datetime:

@@ -31,7 +31,7 @@ _K1, _B = 1.2, 0.75
 _MIN_ROWS = 2_000
 _SHARE = 0.02
 _MAX_TERMS = 64
-_POOL = 128
+_POOL = 64
 _REMEMBERED = 10_000
 _DRIFT = 1.1
 
@@ -51,30 +51,32 @@ class TextSearch:
         if not live or limit < 1:
             return []
         rows = max(_MIN_ROWS, int(live * _SHARE))
+        # One text is twice as quick to take over from SQLite as a row for each key.
         sql = (
-            "SELECT f.rowid FROM banks b CROSS JOIN fulltext f"
-            f" WHERE {condition} AND f.fulltext MATCH ? AND f.rowid {IN_BANK} LIMIT ?"
+            "SELECT group_concat(key) FROM (SELECT f.rowid AS key FROM banks b CROSS JOIN fulltext f"
+            f" WHERE {condition} AND f.fulltext MATCH ? AND f.rowid {IN_BANK} LIMIT ?)"
         )
 
-        def read(query: str) -> list[int]:
-            return [row[0] for row in connection.execute(sql, (*parameters, query, rows + 1))]
+        def read(query: str) -> NDArray[np.int64]:
+            (keys,) = connection.execute(sql, (*parameters, query, rows + 1)).fetchone()
+            return np.fromstring(keys or "", np.int64, sep=",")
 
-        found: list[list[int]] = []
+        found: list[NDArray[np.int64]] = []
         common: list[tuple[int, str]] = []
         for query in _queries(terms, columns):
             reach = self._reach(scope, query, live)
             if reach is None:
                 postings = read(query)
-                if len(postings) <= rows:
+                if postings.size <= rows:
                     found.append(postings)
                     continue
-                reach = postings[-1]
+                reach = int(postings[-1])
                 self._remember(scope, query, live, reach)
             common.append((reach, query))
-        if not any(found) and common:
+        if common and not any(postings.size for postings in found):
             # The further the limit reached into the bank, the rarer the term.
             found = _together(read, [query for _, query in sorted(common, reverse=True)], limit)
-        return _score(connection, [postings for postings in found if postings], live, limit)
+        return _score(connection, [postings for postings in found if postings.size], live, limit)
 
     def forget(self) -> None:
         """Forget everything."""
@@ -100,24 +102,26 @@ def _queries(terms: Sequence[str], columns: Columns) -> list[str]:
     return [f'{within}"{word.replace(chr(34), chr(34) * 2)}"' for word in words if word.strip()][:_MAX_TERMS]
 
 
-def _together(read: Callable[[str], list[int]], queries: Sequence[str], limit: int) -> list[list[int]]:
+def _together(read: Callable[[str], NDArray[np.int64]], queries: Sequence[str], limit: int) -> list[NDArray[np.int64]]:
     """Rows that hold many of the terms, rarest terms first, until there are enough."""
-    found: list[list[int]] = []
+    found: list[NDArray[np.int64]] = []
     for size in range(len(queries), 0, -1):
         found.append(read(" AND ".join(queries[:size])))
-        if len(found[-1]) >= limit:
+        if found[-1].size >= limit:
             break
     return found
 
 
-def _score(connection: sqlite3.Connection, postings: Sequence[Sequence[int]], live: int, limit: int) -> list[TextMatch]:
+def _score(
+    connection: sqlite3.Connection, postings: Sequence[NDArray[np.int64]], live: int, limit: int
+) -> list[TextMatch]:
     if not postings:
         return []
-    sizes = np.array([len(rows) for rows in postings])
+    sizes = np.array([rows.size for rows in postings])
     weights = np.log1p((live - sizes + 0.5).clip(0.5) / (sizes + 0.5))
-    keys, places = np.unique(np.concatenate([np.array(rows, np.int64) for rows in postings]), return_inverse=True)
+    keys, places = np.unique(np.concatenate(postings), return_inverse=True)
     sums = np.bincount(places, np.repeat(weights, sizes))
-    pool = max(_POOL, 4 * limit)
+    pool = max(_POOL, 3 * limit)
     if keys.size > pool:
         best = np.argpartition(-sums, pool - 1)[:pool]
         keys, sums = keys[best], sums[best]
@@ -138,6 +142,8 @@ def _lengths(connection: sqlite3.Connection, keys: NDArray[np.int64]) -> NDArray
 
 def _tokens(sizes: bytes) -> int:
     """Sum of a row of SQLite's varints, one for each column."""
+    if max(sizes) < 0x80:
+        return sum(sizes)
     total = value = 0
     for byte in sizes:
         value = value << 7 | byte & 0x7F

@@ -146,7 +146,7 @@ class SqliteStore:
             return []
         with self._connections.transaction() as connection:
             writer = LogWriter(connection, self._identity)
-            operations = [writer.write(change) for change in changes]
+            operations = writer.write_all(changes)
             writer.finish()
         return operations
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
-import uuid
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -50,13 +51,19 @@ class LogWriter:
         self._stored = None if stored[0] is None else EmbedderIdentity(*stored)
         self._vectors_checked = False
 
-    def write(self, change: Change) -> Operation:
-        """Turn a change into an operation, or return the one that its idempotency key already has.
+    def write_all(self, changes: Sequence[Change]) -> list[Operation]:
+        """Turn changes into operations; what has an idempotency key that the bank knows is the operation of then.
 
         Raises:
-            ConflictError: It does not fit the state it meets.
-            InvalidInputError: It is not well formed.
+            ConflictError: One does not fit the state it meets.
+            InvalidInputError: One is not well formed.
         """
+        named = [change.memory_id for change in changes if change.memory_id and change.kind is not OperationKind.ADD]
+        if len(set(named)) == len(named):
+            self._projection.prefetch(named)
+        return [self._write(change) for change in changes]
+
+    def _write(self, change: Change) -> Operation:
         bank = self._bank(change.scope)
         if change.idempotency_key is not None:
             seen = self._seen(bank, change.idempotency_key)
@@ -230,7 +237,7 @@ class LogWriter:
     ) -> Operation:
         operation = Operation(
             self._seq + 1,
-            str(uuid.uuid4()),
+            os.urandom(16).hex(),
             change.kind,
             bank.scope,
             self._at,
