@@ -5,7 +5,8 @@ import pytest
 from memory_r1.agents.answerer import AnswerAgent
 from memory_r1.agents.extractor import Extractor
 from memory_r1.agents.manager import MemoryManager
-from memory_r1.agents.windows import Window
+from memory_r1.agents.recall import Recalled
+from memory_r1.agents.windows import Window, read_window
 from memory_r1.bank.operation import OperationKind
 
 pytestmark = pytest.mark.lm
@@ -25,16 +26,12 @@ MEMORIES = [
 
 
 def test_a_one_message_add_stays_within_its_token_budget(bundled_lm, prompts, turn, fact, record):
-    window = Window((turn(MESSAGE),))
-    extractor = Extractor(bundled_lm, prompts)
-    (request,), _ = extractor._requests(0, window, list(_units(window)))
-    extracting = bundled_lm.count_tokens(request.chat)
+    units, _ = read_window(Window((turn(MESSAGE),)), Recalled([]))
+    extracting = bundled_lm.count_tokens(Extractor(bundled_lm, prompts).prompt(units))
     decision = MemoryManager(bundled_lm, prompts).prompt(fact(FACT, "Caroline"), [record(text) for text in MEMORIES])
     deciding = bundled_lm.count_tokens(decision.chat)
-    assert extracting < 230
-    assert extracting + deciding < 620
-    five = MemoryManager(bundled_lm, prompts).prompt(fact(FACT, "Caroline"), [record(text) for text in MEMORIES[:5]])
-    assert extracting + bundled_lm.count_tokens(five.chat) < 600
+    assert extracting < 210
+    assert extracting + deciding < 600
 
 
 def test_untrained_it_extracts_decides_and_answers(bundled_lm, prompts, turn, record):
@@ -56,10 +53,3 @@ def test_the_instructions_are_computed_once(bundled_lm, prompts, fact, record):
     for text in ("Ann likes tea", "Ann likes jazz", "Ann likes chess"):
         ruling = manager.decide(fact(text), [record("Ann lives in Rome")])
     assert ruling.usage.cached_tokens > 100
-
-
-def _units(window):
-    from memory_r1.agents.recall import Recalled
-    from memory_r1.agents.windows import read_window
-
-    return read_window(window, Recalled([]))[0]

@@ -139,6 +139,12 @@ def test_annotations_stand_behind_the_words():
     )
 
 
+def test_a_full_stop_stays_behind_the_annotation():
+    assert (
+        annotate("I ran last Saturday.", DAY) == "I ran last Saturday (8 July 2023, the Saturday before 15 July 2023)."
+    )
+
+
 def test_without_a_time_nothing_is_annotated():
     assert annotate("yesterday", None) == "yesterday"
 

@@ -284,7 +284,7 @@ _RULES = (
     _rule(rf"(?P<count>{_COUNT})\s+(?P<unit>{_UNIT})s?\s+from\s+now", _ahead),
     _rule(r"(?:the\s+)?(?P<unit>week|weekend|month|year)\s+before\s+last", _before_last),
     _rule(rf"(?<!the ){_PAST_NEXT}\s+(?P<unit>weekend|week|month|year){_NOT_OF}", _span),
-    _rule(rf"(?P<which>(?:this\s+)?(?:past|coming)|last|previous|next|this)\s+(?P<weekday>{_WEEKDAY})\b\.?", _weekday),
+    _rule(rf"(?P<which>(?:this\s+)?(?:past|coming)|last|previous|next|this)\s+(?P<weekday>{_WEEKDAY})", _weekday),
     _rule(rf"(?P<which>on)\s+(?P<weekday>{_FULL_WEEKDAY})", _weekday),
     _rule(rf"(?P<which>last|this\s+past|this|next)\s+(?P<month>{_MONTH}){_NOT_OF}(?!\s+\d)", _month),
     _rule(rf"(?P<which>last|this\s+past|this|next)\s+(?P<season>{_SEASON}){_NOT_OF}", _season),
