@@ -236,7 +236,7 @@ class SqliteStore:
     ) -> list[TextMatch]:
         """Full-text search for any of the terms (plain words) among live memories, best first.
 
-        In large banks the commonest terms are left out; see `memory_r1.bank.sqlite.search`.
+        The first 64 terms count. In large banks the commonest are left out; see `memory_r1.bank.sqlite.search`.
         """
         with self._connections.snapshot() as connection:
             return self._search.match(connection, scope, terms, limit, columns)
