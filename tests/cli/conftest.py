@@ -37,10 +37,8 @@ class Agents:
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     """A machine of its own: no configuration, no cached models, no endpoint."""
-    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "MEMORY_R1_CACHE"):
+    for name in ("XDG_DATA_HOME", "XDG_CACHE_HOME", "HF_HOME", "MEMORY_R1_CACHE"):
         monkeypatch.setenv(name, str(tmp_path / name.lower()))
-    for name in ("CONFIG", "API_KEY", "BASE_URL", "DEBUG", "PROMPTS", "ADAPTERS"):
-        monkeypatch.delenv(f"MEMORY_R1_{name}", raising=False)
     monkeypatch.setenv("MEMORY_R1_STORE", str(tmp_path / "memory.db"))
     monkeypatch.setenv("MEMORY_R1_EMBEDDER", "hash")
     monkeypatch.setenv("MEMORY_R1_MODEL", OFFLINE_ENDPOINT)

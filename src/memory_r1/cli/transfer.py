@@ -73,12 +73,13 @@ def erase(
 
 def reembed(options: StoreOptions) -> None:
     """Compute all vectors of the store anew, with the embedder now in use."""
-    from memory_r1.cli.output import note, print_json
+    from memory_r1.cli.output import console, note, print_json
     from memory_r1.config import load_settings
     from memory_r1.reembed import reembed as reembed_store
 
     settings = load_settings(**options.settings())
-    count = reembed_store(settings)
+    with console(stderr=True).status("embedding") as status:
+        count = reembed_store(settings, on_progress=lambda done: status.update(f"embedding: {done:,} texts"))
     if options.as_json:
         print_json({"memories": count, "embedder": settings.embedder, "store": settings.store})
     else:
