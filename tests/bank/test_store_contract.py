@@ -384,6 +384,18 @@ def test_restore_appends_verbatim(store, make_store, kit):
     assert (third.head(), third.count()) == (0, 0)
 
 
+def test_restore_never_moves_a_memory_between_banks(store, make_store, kit):
+    (added,) = store.commit([kit.add(ANN, "mine")])
+    for undone in (False, True):
+        if undone:
+            store.commit([Change(OperationKind.UNDO, ANN, memory_id=added.memory_id, undoes=added.id)])
+        foreign = replace(added, id=f"other {undone}", scope=BOB, after=replace(added.after, scope=BOB))
+        with pytest.raises(ConflictError, match="another bank"):
+            store.restore([foreign], [None])
+    assert store.scopes() == [ANN]
+    kit.check(store)
+
+
 def test_restoring_an_erase_erases(store, make_store, kit):
     (added,) = store.commit([kit.add(ANN, "secret")])
     other = make_store()

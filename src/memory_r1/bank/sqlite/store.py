@@ -14,9 +14,10 @@ from memory_r1.bank.operation import Change, Operation, OperationKind
 from memory_r1.bank.scope import Scope
 from memory_r1.bank.sqlite import erasing, reader
 from memory_r1.bank.sqlite.banks import BankDirectory
+from memory_r1.bank.sqlite.checks import settle_identity
 from memory_r1.bank.sqlite.connection import Connections
 from memory_r1.bank.sqlite.search import TextSearch
-from memory_r1.bank.sqlite.writer import LogWriter, settle_identity
+from memory_r1.bank.sqlite.writer import LogWriter
 from memory_r1.bank.store import EmbedderIdentity, IndexBatch, TextMatch
 from memory_r1.errors import ConflictError, InvalidInputError
 

@@ -14,12 +14,13 @@ from memory_r1.bank.memory import MemoryRecord
 from memory_r1.bank.operation import Change, Operation, OperationKind
 from memory_r1.bank.scope import Scope
 from memory_r1.bank.sqlite.banks import Bank, BankDirectory
+from memory_r1.bank.sqlite.checks import check_current, misfit, resulting_state, settle_identity
 from memory_r1.bank.sqlite.erasing import scrub
 from memory_r1.bank.sqlite.projection import Projection, Standing, plain
 from memory_r1.bank.sqlite.rows import OPERATION_COLUMNS, OPERATION_TABLES, from_micros, to_micros, to_operation
+from memory_r1.bank.sqlite.schema import BANK_SHIFT
 from memory_r1.bank.store import EmbedderIdentity
-from memory_r1.bank.text import check_text
-from memory_r1.errors import ConflictError, EmbedderMismatchError, InvalidInputError
+from memory_r1.errors import ConflictError, InvalidInputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,10 +86,10 @@ class LogWriter:
             )
         if change.kind is OperationKind.NOOP:
             return self._log(bank, change, standing.key, standing, standing.record)
-        _check_live(change, standing)
+        check_current(change, standing.record)
         if change.kind is OperationKind.DELETE:
             return self._apply(bank, change, standing, self._retired(change, standing.record))
-        after = _checked(change)
+        after = resulting_state(change)
         self._check_text_is_free(bank, after)
         return self._apply(bank, change, standing, after)
 
@@ -102,22 +103,25 @@ class LogWriter:
             return False
         bank = self._bank(operation.scope)
         if operation.idempotency_key is not None and self._seen(bank, operation.idempotency_key) is not None:
-            raise _misfit(operation, f"the idempotency key {operation.idempotency_key!r} is taken")
+            raise misfit(operation, f"the idempotency key {operation.idempotency_key!r} is taken")
         memory_id, after = operation.memory_id, operation.after
         standing = None if memory_id is None else self._projection.standing(memory_id, bank)
+        known = None if memory_id is None else self._known(memory_id)
+        if known is not None and known >> BANK_SHIFT != bank.key:
+            raise misfit(operation, "another bank has a memory of this id")
         found = None if standing is None or operation.kind is OperationKind.ERASE else standing.record
         if found != operation.before:
-            raise _misfit(operation, "the memory is in another state than the one it starts from")
+            raise misfit(operation, "the memory is in another state than the one it starts from")
         key = None if standing is None else standing.key
         seq = self._seq + 1
-        if operation.kind is OperationKind.ERASE and memory_id is not None and self._known(memory_id) is not None:
+        if operation.kind is OperationKind.ERASE and memory_id is not None and known is not None:
             self._flush_operations()
             scrub(self._connection, [memory_id])
         if operation.kind is not OperationKind.NOOP and memory_id is not None:
             if after is not None:
                 after = plain(after)
                 if after.live and self._projection.holder(bank, after.text) not in (None, memory_id):
-                    raise _misfit(operation, "another live memory has its text")
+                    raise misfit(operation, "another live memory has its text")
                 key = self._put(bank, standing, seq, after, vector)
             elif standing is not None:
                 self._projection.remove(bank, standing)
@@ -155,7 +159,7 @@ class LogWriter:
         self._rows.clear()
 
     def _add(self, bank: Bank, change: Change) -> Operation:
-        after = _checked(change)
+        after = resulting_state(change)
         holder = self._projection.holder(bank, after.text)
         if holder is not None:
             standing = self._projection.standing(holder, bank)
@@ -183,7 +187,7 @@ class LogWriter:
             )
         if change.after is None:
             return self._apply(bank, change, standing, None)
-        after = _checked(change)
+        after = resulting_state(change)
         if after.live:
             self._check_text_is_free(bank, after)
         return self._apply(bank, change, standing, after)
@@ -191,7 +195,7 @@ class LogWriter:
     def _retired(self, change: Change, before: MemoryRecord) -> MemoryRecord:
         if change.after is None:
             return replace(before, version=before.version + 1, updated_at=self._at, invalidated_at=self._at)
-        after = _checked(change)
+        after = resulting_state(change)
         if after.live:
             raise InvalidInputError("DELETE leaves a live memory behind.", hint="Set `invalidated_at`.")
         return after
@@ -326,56 +330,3 @@ class LogWriter:
                 hint="Embed with the embedder that the store is bound to.",
             )
         return vector
-
-
-def settle_identity(
-    connection: sqlite3.Connection, stored: EmbedderIdentity | None, wanted: EmbedderIdentity | None, dimension: int
-) -> EmbedderIdentity:
-    """Agree on whose vectors the file holds; without any, the caller decides.
-
-    Raises:
-        EmbedderMismatchError: It holds vectors of another embedder.
-    """
-    if stored is not None and wanted in (None, stored):
-        return stored
-    if stored is not None and connection.execute("SELECT 1 FROM vectors LIMIT 1").fetchone() is not None:
-        assert wanted is not None
-        raise EmbedderMismatchError(
-            f"The store's vectors come from {stored.name} ({stored.dimension} numbers), not from"
-            f" {wanted.name} ({wanted.dimension}).",
-            hint="Use that embedder, or run `memory-r1 reembed`.",
-        )
-    identity = wanted or EmbedderIdentity("unnamed", dimension)
-    connection.execute("UPDATE meta SET embedder = ?, dimension = ?", (identity.name, identity.dimension))
-    return identity
-
-
-def _checked(change: Change) -> MemoryRecord:
-    after = change.after
-    if after is None:
-        raise InvalidInputError(f"{change.kind} without the state to leave behind.")
-    if after.scope != change.scope or (change.memory_id is not None and after.id != change.memory_id):
-        raise InvalidInputError(f"{change.kind}: the state to leave behind is of another memory or scope.")
-    if change.kind in (OperationKind.ADD, OperationKind.UPDATE) and not after.live:
-        raise InvalidInputError(f"{change.kind} leaves a retired memory behind.", hint="Clear `invalidated_at`.")
-    check_text(after.id, what="The memory's id")
-    check_text(after.text)
-    return plain(after)
-
-
-def _check_live(change: Change, standing: Standing) -> None:
-    record = standing.record
-    if not record.live:
-        raise ConflictError(f"{change.kind} of {record.id}: it is already deleted.", hint="Read the bank again.")
-    if change.expected_version is not None and change.expected_version != record.version:
-        raise ConflictError(
-            f"{change.kind} of {record.id}: it has version {record.version}, not {change.expected_version}.",
-            hint="Read the memory again and decide anew.",
-        )
-
-
-def _misfit(operation: Operation, why: str) -> ConflictError:
-    return ConflictError(
-        f"Operation {operation.id} ({operation.kind}) does not fit: {why}.",
-        hint="The bank has a history of its own; import into another scope or an empty store.",
-    )
