@@ -165,6 +165,13 @@ def test_unusable_metadata_are_refused(store, kit, value):
     assert store.head() == 0
 
 
+def test_numbers_that_do_not_fit_are_refused(store, kit):
+    with pytest.raises(InvalidInputError, match="64 bits"):
+        store.commit([kit.add(ANN, "one", provenance=Provenance(turn_index=2**70))])
+    (added,) = store.commit([kit.add(ANN, "one", metadata={"large": 2**70, "huge": 10**400})])
+    assert store.get(added.memory_id).metadata == {"large": 2**70, "huge": 10**400}
+
+
 def test_a_megabyte_and_odd_scripts(store, kit):
     texts = [
         "x" * 1_000_000,

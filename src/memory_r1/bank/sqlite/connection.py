@@ -32,6 +32,8 @@ def translated(location: str) -> Iterator[None]:
         raise _store_error(error, location) from error
     except UnicodeEncodeError as error:
         raise InvalidInputError("A text holds a lone surrogate.", hint="Use well-formed Unicode.") from error
+    except OverflowError as error:
+        raise InvalidInputError("A number does not fit 64 bits.", hint="Use a smaller one.") from error
 
 
 def _store_error(error: sqlite3.Error, location: str) -> StoreError:
