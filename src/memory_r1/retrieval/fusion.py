@@ -82,6 +82,37 @@ def standardise(cosines: NDArray[np.float32], sample: NDArray[np.float32]) -> ND
     return standard
 
 
+def features(
+    snapshot: Snapshot,
+    rows: NDArray[np.intp],
+    cosines: NDArray[np.float32],
+    lexical: LexicalScores,
+    named: Sequence[int],
+) -> NDArray[np.float64]:
+    """What is known of candidates, one column for each of the first six weights.
+
+    Args:
+        snapshot: The scope's memories.
+        rows: The candidates, rising; shape (m,).
+        cosines: (n,) similarity of every row of the snapshot to the question.
+        lexical: BM25 scores.
+        named: Numbers of the speakers that the question names.
+
+    Returns:
+        Shape (m, 6).
+    """
+    known = np.zeros((len(rows), 6))
+    known[:, 0] = standardise(cosines[rows], cosines[:: max(1, len(cosines) // _SAMPLE)])
+    known[:, 1] = lexical.at(rows)
+    if named:
+        known[:, 2] = np.isin(snapshot.speaker[rows], named)
+    if len(lexical.rows):
+        known[:, 3] = lexical.at(rows - 1)
+        known[:, 4] = lexical.at(rows + 1)
+        known[:, 5] = lexical.at(rows - 2) + lexical.at(rows + 2)
+    return known
+
+
 def fuse(
     snapshot: Snapshot,
     rows: NDArray[np.intp],
@@ -92,26 +123,19 @@ def fuse(
     context: bool = True,
     weights: FusionWeights = WEIGHTS,
 ) -> Fused:
-    """Score candidates.
+    """Score candidates; see `features` for the arguments.
 
     Args:
         snapshot: The scope's memories.
-        rows: The candidates, rising.
-        cosines: (n,) similarity of every row of the snapshot to the question.
+        rows: The candidates.
+        cosines: Their similarity and all others'.
         lexical: BM25 scores.
-        named: Numbers of the speakers that the question names.
+        named: The speakers that the question names.
         context: Count the neighbours' scores.
         weights: What each feature adds.
     """
-    sample = cosines[:: max(1, len(cosines) // _SAMPLE)]
-    parts = np.zeros((len(rows), len(PARTS)))
-    parts[:, 0] = weights.dense * standardise(cosines[rows], sample)
-    parts[:, 1] = weights.lexical * lexical.at(rows)
-    if named:
-        parts[:, 2] = weights.speaker * np.isin(snapshot.speaker[rows], named)
-    if context:
-        parts[:, 3] = weights.before * lexical.at(rows - 1) + weights.after * lexical.at(rows + 1)
-        parts[:, 3] += weights.around * (lexical.at(rows - 2) + lexical.at(rows + 2))
+    added = features(snapshot, rows, cosines, lexical, named) * weights.per_feature
+    parts = np.column_stack([added[:, :3], added[:, 3:].sum(axis=1) * context])
     return Fused(rows, parts.sum(axis=1), parts)
 
 

@@ -30,9 +30,14 @@ class FusionWeights:
     """With `bias`, turns the sum into a probability that the memory bears on the question."""
     bias: float
 
+    @property
+    def per_feature(self) -> tuple[float, ...]:
+        """The weights of `memory_r1.retrieval.fusion.features`, in the order of its columns."""
+        return (self.dense, self.lexical, self.speaker, self.before, self.after, self.around)
+
 
 WEIGHTS = FusionWeights(
-    dense=0.73, lexical=1.92, speaker=2.56, before=1.70, after=0.54, around=0.93, slope=1.0, bias=-6.0
+    dense=0.74, lexical=1.89, speaker=2.56, before=1.72, after=0.51, around=0.93, slope=1.12, bias=-4.40
 )
 """The weights in use."""
 
