@@ -12,6 +12,7 @@ from memory_r1.bank.memory import MemoryRecord
 from memory_r1.bank.operation import Operation, OperationKind
 from memory_r1.bank.portable import export_log, import_log
 from memory_r1.bank.scope import Scope
+from memory_r1.bank.store import EmbedderIdentity
 from memory_r1.bank.undo import undo
 from memory_r1.errors import NotFoundError
 from memory_r1.messages import to_time
@@ -117,7 +118,9 @@ class Ledger:
             InvalidInputError: The file is not an export, or is damaged; the message names the line.
             ConflictError: It contradicts what the store already holds.
         """
-        return import_log(self._parts.store, Path(path), embed=self._parts.embedder.embed)
+        embedder = self._parts.embedder
+        identity = EmbedderIdentity(embedder.name, embedder.dimension)
+        return import_log(self._parts.store, Path(path), embed=embedder.embed, embedder=identity)
 
 
 def _memory_ids(operations: Iterable[Operation]) -> list[str]:
