@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import argparse
 import io
+import re
 from pathlib import Path
 
 from rich.console import Console
 
 from memory_r1 import Memory
 from memory_r1.cli.demo_view import View
+from memory_r1.cli.fetch import make_model
 from memory_r1.config import load_settings
 from memory_r1.demo.run import run_demo
 from memory_r1.demo.source import load_conversation, shorten
@@ -27,11 +29,14 @@ def operation_log(file: Path, sessions: int, model: str | None) -> None:
     conversation = shorten(load_conversation(), sessions, questions=0)
     settings = load_settings(model=model)
     view = View(console, live=False)
-    with Memory(model=settings.model, store=":memory:") as memory:
-        view.introduce(conversation, settings.model, "memory.db")
-        run_demo(memory, conversation, view, user_id=conversation.id, model_name=settings.model)
+    lm = make_model(settings)
+    with Memory(model=lm, store=":memory:") as memory:
+        view.introduce(conversation, lm.name, "memory.db")
+        run_demo(memory, conversation, view, user_id=conversation.id, model_name=lm.name)
     file.parent.mkdir(parents=True, exist_ok=True)
-    console.save_svg(str(file), title="memory-r1 demo", unique_id="memory-r1")
+    svg = console.export_svg(title="memory-r1 demo", unique_id="memory-r1")
+    # rich links to web fonts; a picture should load nothing from elsewhere
+    file.write_text(re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL), encoding="utf-8")
 
 
 def main() -> None:

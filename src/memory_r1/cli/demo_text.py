@@ -28,7 +28,7 @@ NO_GOLD = "(the conversation does not say)"
 def session_titles(conversation: Conversation) -> dict[str, str]:
     """Title of the session that holds a turn, by turn id."""
     return {
-        turn.id: f"{session.id} · {session.time:%d %B %Y}" if session.time else session.id
+        turn.id: f"{session.id} · {session.time.day} {session.time:%B %Y}" if session.time else session.id
         for session in conversation.sessions
         for turn in session.turns
     }
@@ -45,7 +45,7 @@ def header(conversation: Conversation, model: str, store: str) -> RenderableType
         "turn": len(conversation.turns),
         "question": len(conversation.questions),
     }
-    counts = ", ".join(f"{number} {name}{'' if number == 1 else 's'}" for name, number in numbers.items())
+    counts = ", ".join(f"{number} {name}{'' if number == 1 else 's'}" for name, number in numbers.items() if number)
     grid.add_row("conversation", Text(f"{shown(conversation.id)}: {people}, {counts}"))
     grid.add_row("model", Text(shown(model)))
     grid.add_row("store", Text(shown(store)))
