@@ -78,6 +78,8 @@ class VectorIndex:
             keys: Only these; None: all.
         """
         snapshot = self.snapshot(scope)
+        if not snapshot.count:
+            return []
         mask = None if keys is None else snapshot.mask(keys)
         scores = snapshot.dots(query)
         rows = top_rows(snapshot, scores, k if snapshot.rows.exact else max(_MIN_RESCORED, 2 * k), mask)

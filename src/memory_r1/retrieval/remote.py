@@ -104,14 +104,14 @@ class RemoteEmbedder:
     def _request(self, texts: list[str]) -> list[list[float]]:
         import openai
 
+        from memory_r1.lm.remote_errors import explain
+
         try:
             answer = self._client.embeddings.create(model=self._model, input=texts, encoding_format="float")
             rows = [item.embedding for item in sorted(answer.data, key=lambda item: item.index)]
         except openai.OpenAIError as error:
-            raise EndpointError(
-                f"Embedding with {self._model} at {self._client.base_url} failed: {error}",
-                hint="Check the address, the key and the model's name.",
-            ) from error
+            url, key = str(self._client.base_url), self._client.api_key
+            raise explain(error, model=self._model, url=url, key=key) from error
         except (AttributeError, TypeError, ValueError) as error:
             raise self._unusable(f"no embeddings ({error})") from error
         if len(rows) != len(texts):

@@ -17,6 +17,7 @@ from memory_r1.retrieval.cut import AUTO_MOST, DEFAULT_BUDGET_TOKENS, fall_off, 
 from memory_r1.retrieval.fusion import PARTS, Fused, LexicalScores, fuse, probability
 from memory_r1.retrieval.index import VectorIndex, top_rows
 from memory_r1.retrieval.presets import PAPER_TOTAL, Preset, check_preset, share_among
+from memory_r1.retrieval.rows import EXACT_ROWS
 from memory_r1.retrieval.speakers import take_names_out
 from memory_r1.retrieval.words import search_terms
 
@@ -55,12 +56,15 @@ class Retriever:
         store: Where the memories are.
         embedder: Embeds questions; the one that the store's vectors come from.
         max_index_bytes: Most memory for the vectors of all scopes, in bytes.
+        exact_rows: Up to so many memories a scope are held as float32, more as bytes.
     """
 
-    def __init__(self, store: Store, embedder: Embedder, *, max_index_bytes: int = 2**30) -> None:
+    def __init__(
+        self, store: Store, embedder: Embedder, *, max_index_bytes: int = 2**30, exact_rows: int = EXACT_ROWS
+    ) -> None:
         self._store = store
         self._embedder = embedder
-        self._index = VectorIndex(store, max_bytes=max_index_bytes)
+        self._index = VectorIndex(store, max_bytes=max_index_bytes, exact_rows=exact_rows)
 
     def search(
         self,

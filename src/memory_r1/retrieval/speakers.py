@@ -14,19 +14,10 @@ from functools import lru_cache
 from memory_r1.retrieval.words import STOP_WORDS
 
 _COMMON = STOP_WORDS | {
-    "may",
-    "june",
-    "april",
-    "august",
-    "mark",
-    "art",
-    "grace",
-    "hope",
-    "joy",
-    "faith",
-    "rose",
-    "bill",
+    *("user", "assistant", "system", "april", "may", "june", "august"),
+    *("art", "bill", "faith", "grace", "hope", "joy", "mark", "rose"),
 }
+"""Names that are words: they count only with a capital."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,11 +21,11 @@ class FusionWeights:
     speaker: float
     """If the question names the memory's speaker."""
     before: float
-    """Lexical score of the memory written just before: answers follow questions."""
+    """Lexical score of the memory written just before, if someone else said it: answers follow questions."""
     after: float
-    """Lexical score of the one written just after."""
+    """Lexical score of the one written just after, if someone else said it."""
     around: float
-    """Sum of the lexical scores two places before and after."""
+    """Sum of the lexical scores two places before and after, across someone else's."""
     slope: float
     """With `bias`, turns the sum into a probability that the memory bears on the question."""
     bias: float
@@ -37,7 +37,7 @@ class FusionWeights:
 
 
 WEIGHTS = FusionWeights(
-    dense=0.74, lexical=1.89, speaker=2.56, before=1.72, after=0.51, around=0.93, slope=1.12, bias=-4.40
+    dense=0.75, lexical=1.88, speaker=2.57, before=1.69, after=0.51, around=0.93, slope=1.12, bias=-4.41
 )
 """The weights in use."""
 
