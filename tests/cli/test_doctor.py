@@ -32,7 +32,7 @@ def test_a_store_is_counted(run, bundled):
     run("add", "--raw", "Ann moved.")
     run("add", "--raw", "Bob moved.", "--user", "bob")
     detail = check(run)["store"]["detail"]
-    assert "2 memories, 2 banks, log at #2, vectors of hash-384 (384), format 1, intact" in detail
+    assert "memories: 2, banks: 2, log at #2, vectors of hash-384 (384), format 1, intact" in detail
 
 
 def test_a_damaged_store_is_found(run, bundled, home):
@@ -84,6 +84,6 @@ def test_fetch_without_an_index_says_what_to_do(run, bundled, monkeypatch):
     assert "Hint: " in result.stderr
 
 
-@pytest.mark.parametrize(("count", "text"), [(0, "0 MB"), (3 * 2**20, "3 MB"), (3 * 2**30, "3.0 GB")])
+@pytest.mark.parametrize(("count", "text"), [(0, "0 KB"), (5000, "5 KB"), (3 * 2**20, "3 MB"), (3 * 2**30, "3.0 GB")])
 def test_sizes_for_people(count, text):
     assert size(count) == text

@@ -98,7 +98,7 @@ def _store_file(path: Path, settings: Settings) -> Finding:
     from memory_r1.bank.sqlite import SqliteStore
 
     with closing(SqliteStore(str(path), durable=settings.durable)) as store:
-        detail = f"{path}, {size(path.stat().st_size)}, {store.count():,} memories, {len(store.scopes()):,} banks, "
+        detail = f"{path}, {size(path.stat().st_size)}, memories: {store.count():,}, banks: {len(store.scopes()):,}, "
         detail += f"log at #{store.head():,}"
         if identity := store.embedder():
             detail += f", vectors of {identity.name} ({identity.dimension})"
@@ -188,4 +188,7 @@ def size(count: int) -> str:
         >>> size(269_000_000)
         '257 MB'
     """
-    return f"{count / 2**30:.1f} GB" if count >= 2**30 else f"{count / 2**20:.0f} MB"
+    for unit, bytes_each in (("GB", 2**30), ("MB", 2**20)):
+        if count >= bytes_each:
+            return f"{count / bytes_each:.{1 if unit == 'GB' else 0}f} {unit}"
+    return f"{count / 2**10:.0f} KB"
