@@ -31,11 +31,10 @@ def test_extract_one_turn(prompts, turn):
     check("extract_one_turn", lm.calls[0].chat)
 
 
-def test_extract_a_window_with_context(prompts, turn):
+def test_extract_a_window(prompts, turn):
     lm = ScriptedLM("NONE")
     Extractor(lm, prompts).extract(
-        [turn('Ann said "stop"\nthere. I ran.', "Melanie"), turn("I paint.", image_caption="a lake at dawn")],
-        context=[turn("What did you do last week?")],
+        [turn('Ann said "stop"\nthere. I ran.', "Melanie"), turn("I paint.", image_caption="a lake at dawn")]
     )
     check("extract_window", lm.calls[0].chat)
 

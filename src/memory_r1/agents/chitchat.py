@@ -126,3 +126,14 @@ def _is_pure_question(sentence: str) -> bool:
         and not _DIGIT.search(sentence)
         and not _TELLING.search(sentence)
     )
+
+
+def without_chitchat(text: str, names: Iterable[str] = ()) -> str:
+    """The sentences of a text that may hold something; all of it if none does.
+
+    Example:
+        >>> without_chitchat("Thanks! I moved to Rome. And you?")
+        'I moved to Rome.'
+    """
+    known = frozenset(word for name in names for word in _name_words(name))
+    return " ".join(sentence for sentence in sentences(text) if _is_content(sentence, known)) or text

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from memory_r1.agents.calendar_words import day_text
-from memory_r1.agents.chitchat import states_something
+from memory_r1.agents.chitchat import states_something, without_chitchat
 from memory_r1.agents.dates import annotate, without_dates
 from memory_r1.agents.fact_lines import Reading, read_completion
 from memory_r1.agents.grounding import Sources, overlap
@@ -160,7 +160,7 @@ class Extractor:
 
 def _room(units: Sequence[Unit]) -> int:
     """Tokens to leave for the facts: about as many as the turns have, at three characters a token."""
-    return min(384, 40 + sum(len(unit.text) + len(unit.caption) for unit in units) // 3)
+    return min(384, 24 + sum(len(unit.text) + len(unit.caption) for unit in units) // 3)
 
 
 def _assemble(
@@ -183,7 +183,7 @@ def _assemble(
             texts += [(unit.place, text) for text in own]
             reasons += [reason] if reason else []
     for unit in unread:
-        texts += [(unit.place, text) for text in _verbatim(unit)]
+        texts += [(unit.place, text) for text in _verbatim(unit, window.names)]
     if unread:
         reasons.append("too long for the model")
     texts += [(unit.place, text) for unit in units if unit.chat for text in _caption_facts(unit, [])]
@@ -204,13 +204,13 @@ def _facts_of(unit: Unit, index: int, reading: Reading, names: Sequence[str]) ->
     if not own:
         if reading.unusable is None and not states_something(unit.text, names):
             return _caption_facts(unit, []), None
-        return _verbatim(unit), reading.unusable or "no fact for a turn that states one"
+        return _verbatim(unit, names), reading.unusable or "no fact for a turn that states one"
     stated = [said for said in sentences(unit.text) if not said.endswith("?") and states_something(said, names)]
     left_out = _left_out(stated, Sources([*own, *names]), thorough=reading.unusable is not None)
     if not left_out:
         return [*own, *_caption_facts(unit, own)], None
     if len(left_out) == len(stated):
-        return _verbatim(unit), reading.unusable or "the facts leave out most of the turn"
+        return _verbatim(unit, names), reading.unusable or "the facts leave out most of the turn"
     rest = [f"{unit.speaker}: {piece}" for piece in pieces(" ".join(left_out), _LONGEST_PIECE)]
     return [*own, *rest, *_caption_facts(unit, own)], reading.unusable or "the facts leave out part of the turn"
 
@@ -232,9 +232,12 @@ def _caption_facts(unit: Unit, facts: Sequence[str]) -> list[str]:
     return [f"{unit.speaker} shared a picture: {unit.caption}"]
 
 
-def _verbatim(unit: Unit) -> list[str]:
+def _verbatim(unit: Unit, names: Sequence[str]) -> list[str]:
+    """The turn itself as facts, without the small talk around what it states."""
     picture = f" [shared picture: {unit.caption}]" if unit.caption else ""
-    return [f"{unit.speaker}: {piece}" for piece in pieces(unit.text + picture, _LONGEST_PIECE)]
+    return [
+        f"{unit.speaker}: {piece}" for piece in pieces(without_chitchat(unit.text, names) + picture, _LONGEST_PIECE)
+    ]
 
 
 def _fact(window: Window, place: int, text: str) -> Fact:

@@ -7,9 +7,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from memory_r1.agents.grounding import Sources, overlap
+from memory_r1.agents.chitchat import without_chitchat
+from memory_r1.agents.grounding import Sources, negations, overlap
 from memory_r1.agents.json_object import first_object
-from memory_r1.agents.text import clean, is_stop_word, sentences, stem, words
+from memory_r1.agents.text import clean, content_words, is_stop_word, sentences, stem, words
 from memory_r1.agents.windows import Unit
 
 _LINE = re.compile(r"^\s*(?:[-*•]+\s*)?(?:\[(\d{1,3})\]|(\d{1,3})[.):])?\s*(?:[-*•:]\s*)?(.*)$")
@@ -25,6 +26,9 @@ _KIN = """
 _RELATIONS = frozenset(_KIN.split())
 _RELATED_SUBJECT = re.compile(rf"^(?:\w+, )?(?:my|our) (?:\w+ )?({'|'.join(_KIN.split())})\b", re.IGNORECASE)
 _FIRST_PERSON = re.compile(r"\b(?:i|i['’]m|i['’]ve|i['’]ll|i['’]d|my|me|we|our|us)\b", re.IGNORECASE)
+# "Ann is a painter" is how small models retell "I painted a lake"
+_IS_A = re.compile(r" (?:is|was) (?:a|an|the)\b")
+_SAID_IS_A = re.compile(r"(?:\b(?:am|as|was|be|been|being|become|became|becoming)|['’]m) (?:a|an|the)\b", re.IGNORECASE)
 _SECOND_PERSON = re.compile(r"\b(?:you|your|you['’]\w+)\b", re.IGNORECASE)
 _THIRD_PERSON = re.compile(r"\b(?:she|he|her|his|him|hers)\b", re.IGNORECASE)
 _LEADING_PRONOUN = re.compile(r"^(She|He|Her|His)\b(?:['’]s\b)?")
@@ -82,7 +86,20 @@ def read_completion(completion: str, units: Sequence[Unit], earlier: str, *, com
             continue
         text = _self_contained(text, units[index], units)
         kept.setdefault(text.casefold(), FactLine(index, text))
-    return Reading(tuple(kept.values()), unusable, none=False)
+    return Reading(_without_parts(list(kept.values())), unusable, none=False)
+
+
+def _without_parts(lines: Sequence[FactLine]) -> tuple[FactLine, ...]:
+    """Leave out a line that says no more than another one of its unit."""
+    bags = [frozenset(content_words(line.text)) for line in lines]
+    return tuple(
+        line
+        for place, line in enumerate(lines)
+        if not any(
+            other.unit == line.unit and negations(other.text) == negations(line.text) and bags[place] < bags[index]
+            for index, other in enumerate(lines)
+        )
+    )
 
 
 def _raw_lines(completion: str) -> list[str]:
@@ -166,6 +183,12 @@ class _Checker:
         subject = _RELATED_SUBJECT.match(near)
         if subject and stem(subject[1].lower()) not in map(stem, words(text)):
             return f"says of the speaker what was said of their {subject[1].lower()}"
+        if (
+            _IS_A.match(text[len(unit.speaker) :])
+            and text.startswith(unit.speaker)
+            and not _SAID_IS_A.search(unit.text)
+        ):
+            return "made up: what the speaker is"
         of_speaker = text.startswith(unit.speaker) and unit.speaker not in near
         if of_speaker and _SECOND_PERSON.search(near) and not _FIRST_PERSON.search(near):
             return "says of the speaker what was said to another"
@@ -175,7 +198,7 @@ class _Checker:
 def _self_contained(text: str, unit: Unit, units: Sequence[Unit]) -> str:
     """Name the speaker where a line speaks of I or of no one."""
     if _FIRST_PERSON.search(text):
-        return f"{unit.speaker}: {text}"
+        return f"{unit.speaker}: {without_chitchat(text, [other.speaker for other in units])}"
     pronoun = _LEADING_PRONOUN.match(text)
     if pronoun and not _THIRD_PERSON.search(unit.text):
         # no other she or he is spoken of, so the speaker is meant

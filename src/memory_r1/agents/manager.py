@@ -70,7 +70,7 @@ class MemoryManager:
 
     def decide_many(self, problems: Sequence[tuple[Fact, Sequence[MemoryRecord]]]) -> list[Ruling]:
         """Decide on several facts in one batch, each for itself: none sees what another one's ruling will change."""
-        rulings = [self._by_rule(fact, candidates) for fact, candidates in problems]
+        rulings = [self.by_rule(fact, candidates) for fact, candidates in problems]
         prompts: dict[int, DecisionPrompt] = {}
         for index, (fact, candidates) in enumerate(problems):
             if rulings[index] is None:
@@ -126,7 +126,8 @@ class MemoryManager:
             usage=usage_of(completion),
         )
 
-    def _by_rule(self, fact: Fact, candidates: Sequence[MemoryRecord]) -> Ruling | None:
+    def by_rule(self, fact: Fact, candidates: Sequence[MemoryRecord]) -> Ruling | None:
+        """The ruling on a fact that needs no model: nothing to compare it with, or a memory of the same words."""
         if not candidates:
             return Ruling(OperationKind.ADD, text=fact.text, policy=RULE_POLICY)
         known = content_hash(clean(fact.text))
