@@ -38,7 +38,8 @@ def reembed(settings: Settings, *, on_progress: Callable[[int], None] | None = N
     store = open_store(settings)
     try:
         identity = EmbedderIdentity(embedder.name, embedder.dimension)
-        return store.reembed(identity, _vectors(store, embedder, on_progress))
+        # embed first: a transaction held open meanwhile would keep every other writer waiting
+        return store.reembed(identity, list(_vectors(store, embedder, on_progress)))
     finally:
         store.close()
 
