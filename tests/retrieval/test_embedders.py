@@ -114,12 +114,12 @@ def test_remote_vectors_come_in_batches_and_in_order():
     with OpenAIStub(dimension=8, api_key="secret") as stub:
         embedder = RemoteEmbedder("some-model", base_url=stub.url, api_key="secret", batch_size=2)
         try:
-            texts = ["one", "two", "three"]
+            texts = ["one", "two", "lone \ud800"]
             vectors = embedder.embed(texts)
             assert vectors.shape == (3, 8)
             assert is_unit(vectors)
-            assert [call.body["input"] for call in stub.calls] == [["one", "two"], ["three"]]
-            assert np.allclose(vectors[2], embedder.embed(["three"])[0])
+            assert [call.body["input"] for call in stub.calls] == [["one", "two"], ["lone ?"]]
+            assert np.allclose(vectors[2], embedder.embed(["lone ?"])[0])
             assert (embedder.name, embedder.dimension) == ("some-model", 8)
             assert embedder.embed([]).shape == (0, 8)
         finally:

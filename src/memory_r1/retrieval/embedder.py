@@ -35,3 +35,13 @@ class Embedder(Protocol):
             EndpointError: A remote endpoint failed for good.
         """
         ...
+
+
+def well_formed(text: str) -> str:
+    """The text with a question mark for each lone surrogate, which no tokenizer and no endpoint takes.
+
+    Example:
+        >>> well_formed("lone " + chr(0xD83D))
+        'lone ?'
+    """
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from memory_r1.errors import EndpointError, InvalidInputError
+from memory_r1.retrieval.embedder import well_formed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,7 +80,7 @@ class RemoteEmbedder:
             return np.empty((0, self.dimension), np.float32)
         rows: list[list[float]] = []
         for start in range(0, len(texts), self._batch_size):
-            rows += self._request(list(texts[start : start + self._batch_size]))
+            rows += self._request([well_formed(text) for text in texts[start : start + self._batch_size]])
         try:
             vectors = np.asarray(rows, np.float32)
         except (TypeError, ValueError) as error:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from memory_r1.errors import InvalidInputError, ModelError
+from memory_r1.retrieval.embedder import well_formed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,7 +82,7 @@ class SentenceTransformerEmbedder:
         with self._lock, _torch_threads(self._threads):
             try:
                 vectors: NDArray[np.float32] = self._load().encode(
-                    list(texts),
+                    [well_formed(text) for text in texts],
                     batch_size=self._batch_size,
                     normalize_embeddings=True,
                     show_progress_bar=False,
