@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memory_r1.errors import InvalidInputError
-from memory_r1.retrieval.rows import EXACT_ROWS
+from memory_r1.retrieval.rows import EXACT_ROWS, dot_products
 from memory_r1.retrieval.scope_index import ScopeIndex, Snapshot
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _MIN_RESCORED = 96
 _SAMPLE = 16_384
-_SAMPLED_ROWS = 65_536
+_SAMPLED_ROWS = 32_768
 
 
 class VectorIndex:
@@ -96,7 +96,8 @@ class VectorIndex:
         vectors = self._store.vectors(snapshot.keys[rows].tolist())
         found = [row for row, key in zip(rows.tolist(), snapshot.keys[rows].tolist(), strict=True) if key in vectors]
         if found:
-            scores[found] = np.stack([vectors[key] for key in snapshot.keys[found].tolist()]) @ query
+            matrix = np.stack([vectors[key] for key in snapshot.keys[found].tolist()])
+            scores[found] = dot_products(query, matrix)
 
     def forget(self) -> None:
         """Drop everything; the next search reads the store anew."""
