@@ -1,0 +1,107 @@
+"""Every choice in turning conversations into problems that the paper leaves open, with the paper's value available."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from memory_r1.errors import ConfigError
+from memory_r1.rl.bank_state import Cut
+
+Source = Literal["facts", "turns", "both"]
+"""What memories are made of: extracted facts, the turns as they were said, or both."""
+
+
+@dataclass(frozen=True, slots=True)
+class ManagerOptions:
+    """How manager problems are made.
+
+    Raises:
+        ConfigError: A number is out of range.
+    """
+
+    candidates: int = 8
+    """Memories shown for a fact, found by the product's retriever."""
+    link: Literal["evidence", "last-evidence", "memory"] = "evidence"
+    """Which questions belong to a fact: those whose evidence names its turn (`evidence`; the paper has no other link),
+    those whose last evidence it is, so that all is said by then (`last-evidence`), or, for synthetic data, also those
+    that rest on the memory it concerns and hold at that time (`memory`)."""
+    guards: int = 0
+    """Up to so many more questions about the other candidates, so that spoiling a bystander costs (paper: 0)."""
+    most_questions: int = 5
+    """Most questions of a problem, guards included."""
+    unlinked: bool = False
+    """Keep facts without a question: of use for demonstrations, useless to an answer's reward (paper: dropped)."""
+    unanswerable: bool = False
+    """Link questions that the conversation does not answer, too (paper: dropped)."""
+    bank: Literal["window", "all", "empty"] = "window"
+    """What is in the bank before the fact: the facts of the preceding turns (`window`; the paper's Algorithm 1), of all
+    earlier ones (`all`), or nothing, and the facts of the window are ruled on first (`empty`; Algorithm 5). Synthetic
+    conversations know their exact bank and use that, except under `empty`."""
+    window_turns: int = 50
+    """How many preceding turns the window has (paper: 50, or 24 in its prose)."""
+    source: Literal["facts", "turns"] = "facts"
+    """What the manager rules on."""
+    whole_turns: bool = False
+    """One problem for all facts of a turn instead of one for each."""
+    stored: Literal["fact", "gold"] = "fact"
+    """Synthetic only. `fact`: what was added reads as its fact did, as a bare ADD leaves it. `gold`: as the generator
+    words it, and ADD's demonstration carries that text."""
+    planted: bool = True
+    """Synthetic only: planted instructions as facts that must not be stored."""
+
+    def __post_init__(self) -> None:
+        _at_least("candidates", self.candidates, 1)
+        _at_least("guards", self.guards, 0)
+        _at_least("most_questions", self.most_questions, 1)
+        _at_least("window_turns", self.window_turns, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerOptions:
+    """How answer problems are made."""
+
+    source: Source = "facts"
+    """What the reader's memories are. For synthetic data `facts` is the gold bank."""
+    managed: bool = True
+    """Synthetic only: the gold bank; without it each fact is a memory by itself, as after ADD for all."""
+    cut: Cut = field(default_factory=Cut)
+    """How many memories a question gets (paper: `Cut(preset="paper")`)."""
+    missing: Literal["keep", "drop", "insert"] = "keep"
+    """What becomes of a question none of whose known evidence was retrieved: it stays, it goes, or the evidence takes
+    the last places."""
+    unanswerable: bool = True
+    """Keep questions that the conversation does not answer (paper: dropped)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractOptions:
+    """How extraction problems are made.
+
+    Raises:
+        ConfigError: A number is out of range.
+    """
+
+    context_turns: int = 2
+    """Earlier turns of the session beside the one to read."""
+    nothing: float = 0.5
+    """Share of the turns without any fact that are kept, besides all that are planted."""
+    seed: int = 0
+    """Chooses which."""
+
+    def __post_init__(self) -> None:
+        _at_least("context_turns", self.context_turns, 0)
+        if not 0 <= self.nothing <= 1:
+            raise ConfigError(f"nothing={self.nothing} is not between 0 and 1.")
+
+
+def _at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise ConfigError(f"{name}={value} is too small.", hint=f"Use {least} or more.")
+
+
+PAPER_MANAGER = ManagerOptions()
+"""Memory-R1's Algorithm 1."""
+
+PAPER_ANSWER = AnswerOptions(cut=Cut(preset="paper"), unanswerable=False)
+"""Memory-R1's Algorithm 2: top 30 for each of two speakers."""

@@ -1,0 +1,288 @@
+"""Problems from synthetic conversations, whose facts, operations, banks and evidence are known."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from memory_r1.bank.operation import OperationKind
+from memory_r1.data.conversation import Question, Turn
+from memory_r1.data.synthetic import GoldAnswer, GoldFact, GoldOperation, GoldTurn, SyntheticConversation
+from memory_r1.rl.bank_state import Bank, BankSearch, Entry, GoldRuling, NewFact
+from memory_r1.rl.build_options import AnswerOptions, ExtractOptions, ManagerOptions
+from memory_r1.rl.problems import AnswerProblem, ExtractProblem, ManagerProblem
+from memory_r1.rl.retrieved import answer_problem, turn_entry, turn_id, with_targets
+
+
+def manager_problems(
+    made: Iterable[SyntheticConversation], search: BankSearch, options: ManagerOptions | None = None
+) -> list[ManagerProblem]:
+    """A problem for each gold fact, on the exact bank before it, and for each planted instruction.
+
+    Facts for which the product would ask no model (an empty bank, a memory of the very words) give no problem; nor,
+    unless `unlinked`, do those without a question.
+
+    Args:
+        made: The conversations.
+        search: Finds the candidates; the memory that the gold operation concerns is always among them.
+        options: See `ManagerOptions`.
+    """
+    options = options or ManagerOptions(link="memory", guards=2, unanswerable=True)
+    return [
+        problem
+        for one in made
+        for problem in _Walk(one, search, options).problems()
+        if options.unlinked or problem.questions
+    ]
+
+
+def answer_problems(
+    made: Iterable[SyntheticConversation], search: BankSearch, options: AnswerOptions | None = None
+) -> list[AnswerProblem]:
+    """A problem for each question, on the bank at the time it is asked."""
+    options = options or AnswerOptions()
+    problems = []
+    for one in made:
+        order = _places(one)
+        turns = {turn.id: turn for turn in one.conversation.turns}
+        planted = {turn.turn_id for turn in one.turns if turn.planted}
+        stages = _stages(one, "gold")
+        for question, gold in one.questions:
+            if question.answer is None and not options.unanswerable:
+                continue
+            until = order[gold.as_of] if gold.as_of else len(one.turns) - 1
+            bank: Bank = ()
+            if options.source != "turns":
+                bank = stages[until].after if options.managed else _separate(one, until)
+            if options.source != "facts":
+                said = [turn for turn in turns.values() if order[turn.id] <= until]
+                bank = (*bank, *(turn_entry(turn, planted=turn.id in planted) for turn in said))
+            problem = answer_problem(question, bank, search, options, relevant=_relevant(one, gold, question))
+            problems += [problem] if problem else []
+    return problems
+
+
+def extract_problems(
+    made: Iterable[SyntheticConversation], options: ExtractOptions | None = None
+) -> list[ExtractProblem]:
+    """A problem for each turn with facts, each planted one, and a share of those with nothing to remember."""
+    options = options or ExtractOptions()
+    problems = []
+    for one in made:
+        rng = random.Random(f"{options.seed}/{one.conversation.id}")
+        gold = {turn.turn_id: turn for turn in one.turns}
+        for session in one.conversation.sessions:
+            for place, turn in enumerate(session.turns):
+                known = gold[turn.id]
+                wanted = rng.random() < options.nothing
+                if known.facts or known.planted or wanted:
+                    problems.append(
+                        ExtractProblem(
+                            f"{one.conversation.id}/{turn.id}/extract",
+                            turn,
+                            session.turns[max(0, place - options.context_turns) : place],
+                            tuple(fact.text for fact in known.facts),
+                            known.planted,
+                        )
+                    )
+    return problems
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """A turn with the bank before each of its facts and after the last."""
+
+    turn: GoldTurn
+    before: tuple[Bank, ...]
+    after: Bank
+    rulings: tuple[GoldRuling, ...]
+
+
+def _stages(one: SyntheticConversation, stored: str) -> list[_Stage]:
+    """Replay the gold operations, turn by turn."""
+    turns = {turn.id: turn for turn in one.conversation.turns}
+    bank: dict[str, Entry] = {}
+    gold: dict[str, str] = {}
+    stages = []
+    for turn in one.turns:
+        before, rulings = [], []
+        for fact, operation in zip(turn.facts, turn.operations, strict=True):
+            before.append(tuple(bank.values()))
+            text = _text(bank, gold, fact, operation, stored)
+            rulings.append(_ruling(fact, operation, text))
+            _step(bank, operation, text, fact, turns[turn.turn_id])
+            if operation.text is not None:
+                gold[operation.memory_id] = operation.text
+        stages.append(_Stage(turn, tuple(before), tuple(bank.values()), tuple(rulings)))
+    return stages
+
+
+def _text(
+    bank: Mapping[str, Entry], gold: Mapping[str, str], fact: GoldFact, operation: GoldOperation, stored: str
+) -> str:
+    """The memory's text after an operation."""
+    text = operation.text or ""
+    if stored == "gold" or operation.kind not in (OperationKind.ADD, OperationKind.UPDATE):
+        return text
+    if operation.kind is OperationKind.ADD:
+        return fact.text
+    known = gold[operation.memory_id]
+    return bank[operation.memory_id].text + text[len(known) :] if text.startswith(known) else text
+
+
+def _ruling(fact: GoldFact, operation: GoldOperation, text: str) -> GoldRuling:
+    if operation.kind is OperationKind.ADD:
+        return GoldRuling(operation.kind, text=text if text != fact.text else None)
+    updating = operation.kind is OperationKind.UPDATE
+    return GoldRuling(operation.kind, operation.memory_id, text if updating else None)
+
+
+def _step(bank: dict[str, Entry], operation: GoldOperation, text: str, fact: GoldFact, turn: Turn) -> None:
+    name = operation.memory_id
+    if operation.kind is OperationKind.DELETE:
+        del bank[name]
+    elif operation.kind is not OperationKind.NOOP:
+        earlier = bank[name].turns if name in bank else ()
+        sources = tuple(dict.fromkeys((*earlier, fact.turn_id)))
+        bank[name] = Entry(name, text, turn.time, turn.speaker, sources)
+
+
+def _separate(one: SyntheticConversation, until: int) -> Bank:
+    """Each fact so far as a memory by itself; the same words twice are one."""
+    turns = {turn.id: turn for turn in one.conversation.turns}
+    facts = {fact.text: fact for turn in reversed(one.turns[: until + 1]) for fact in reversed(turn.facts)}
+    return tuple(
+        Entry(fact.id, fact.text, turns[fact.turn_id].time, turns[fact.turn_id].speaker, (fact.turn_id,))
+        for fact in reversed(facts.values())
+    )
+
+
+def _relevant(one: SyntheticConversation, gold: GoldAnswer, question: Question) -> frozenset[str]:
+    """Ids of the memories, facts and turns that hold the answer."""
+    memory = {operation.fact_id: operation.memory_id for operation in one.operations}
+    stated = (fact.id for fact in one.facts if fact.turn_id in question.evidence)
+    facts = (name for name in stated if memory[name] in gold.memories)
+    return frozenset((*gold.memories, *facts, *map(turn_id, question.evidence)))
+
+
+def _places(one: SyntheticConversation) -> dict[str, int]:
+    return {turn.turn_id: place for place, turn in enumerate(one.turns)}
+
+
+class _Walk:
+    """Goes through one conversation and makes manager problems."""
+
+    def __init__(self, one: SyntheticConversation, search: BankSearch, options: ManagerOptions) -> None:
+        self._one = one
+        self._search = search
+        self._options = options
+        self._order = _places(one)
+        self._turns = {turn.id: turn for turn in one.conversation.turns}
+        self._stages = _stages(one, options.stored)
+
+    def problems(self) -> Iterator[ManagerProblem]:
+        for place, stage in enumerate(self._stages):
+            facts = [
+                self._fact(stage.turn, fact.text, ruling)
+                for fact, ruling in zip(stage.turn.facts, stage.rulings, strict=True)
+            ]
+            if stage.turn.planted and self._options.planted and not facts and stage.after:
+                turn = self._turns[stage.turn.turn_id]
+                fact = self._fact(stage.turn, f"{turn.speaker}: {turn.text}", GoldRuling(OperationKind.NOOP))
+                problem = self._problem(place, stage.after, (fact,), None, "planted")
+                # it is there for what it must not do, whether or not anything is asked
+                yield problem
+            elif facts and self._options.bank == "empty":
+                earlier = self._earlier(place)
+                yield self._problem(place, (), (*earlier, *facts), stage.turn.operations[-1], "replay")
+            elif facts and self._options.whole_turns:
+                if stage.before[0]:
+                    yield self._problem(place, stage.before[0], tuple(facts), stage.turn.operations[-1], "turn")
+            else:
+                for number, (fact, bank) in enumerate(zip(facts, stage.before, strict=True)):
+                    if bank and all(entry.text.casefold() != fact.text.casefold() for entry in bank):
+                        yield self._problem(place, bank, (fact,), stage.turn.operations[number], str(number))
+
+    def _fact(self, turn: GoldTurn, text: str, ruling: GoldRuling) -> NewFact:
+        said = self._turns[turn.turn_id]
+        return NewFact(text, said.time, said.speaker, said.id, turn.planted and not turn.facts, ruling)
+
+    def _earlier(self, place: int) -> list[NewFact]:
+        return [
+            self._fact(stage.turn, fact.text, ruling)
+            for stage in self._stages[max(0, place - self._options.window_turns) : place]
+            for fact, ruling in zip(stage.turn.facts, stage.rulings, strict=True)
+        ]
+
+    def _problem(
+        self, place: int, bank: Bank, facts: tuple[NewFact, ...], operation: GoldOperation | None, part: str
+    ) -> ManagerProblem:
+        candidates: tuple[str, ...] = ()
+        if bank:
+            found = self._search.for_fact(bank, facts[0].text, self._options.candidates)
+            gold = facts[0].gold
+            targets = {gold.target} if gold and gold.target else set()
+            candidates = with_targets([entry.id for entry in found], targets, self._options.candidates)
+        questions = self._linked(place, operation)
+        room = min(self._options.guards, self._options.most_questions - len(questions))
+        if room > 0 and (questions or facts[0].planted):
+            others = set(candidates) - ({operation.memory_id} if operation else set())
+            questions += self._guards(place, others, {one.id for one in questions})[:room]
+        turn = self._stages[place].turn.turn_id
+        return ManagerProblem(f"{self._one.conversation.id}/{turn}/{part}", bank, facts, candidates, tuple(questions))
+
+    def _linked(self, place: int, operation: GoldOperation | None) -> list[Question]:
+        if operation is None:
+            return []
+        asked = self._one.questions
+        chosen = [_now(question) for question, gold in asked if self._belongs(place, operation, question, gold)]
+        if self._options.unanswerable and operation.kind is OperationKind.DELETE:
+            chosen += self._outdated(place, operation)
+        return chosen[: self._options.most_questions]
+
+    def _belongs(self, place: int, operation: GoldOperation, question: Question, gold: GoldAnswer) -> bool:
+        turn = self._stages[place].turn.turn_id
+        if question.answer is None:
+            return self._options.unanswerable and self._retired(place, operation, gold)
+        if self._options.link == "evidence":
+            return turn in question.evidence
+        holds = self._holds(place, question, gold)
+        if self._options.link == "last-evidence":
+            return holds and turn in question.evidence
+        return holds and (turn in question.evidence or operation.memory_id in gold.memories)
+
+    def _holds(self, place: int, question: Question, gold: GoldAnswer) -> bool:
+        """Whether the gold answer is known and right just after a turn."""
+        until = self._order[gold.as_of] if gold.as_of else len(self._stages)
+        return question.answer is not None and all(self._order[name] <= place <= until for name in question.evidence)
+
+    def _retired(self, place: int, operation: GoldOperation, gold: GoldAnswer) -> bool:
+        """Whether a question has no answer because this operation retired what it asks for."""
+        if operation.kind is not OperationKind.DELETE or not gold.bait_turns:
+            return False
+        retired = next(entry for entry in self._stages[place].before[0] if entry.id == operation.memory_id)
+        return set(gold.bait_turns) <= set(retired.turns)
+
+    def _outdated(self, place: int, operation: GoldOperation) -> list[Question]:
+        """Questions about a memory until it was retired, that have no answer any more."""
+        return [
+            replace(question, id=f"{question.id}-retired", answer=None, time=None)
+            for question, gold in self._one.questions
+            if gold.memories == (operation.memory_id,) and gold.as_of and self._order[gold.as_of] < place
+        ]
+
+    def _guards(self, place: int, others: set[str], linked: set[str]) -> list[Question]:
+        found = [
+            _now(question)
+            for question, gold in self._one.questions
+            if question.id not in linked and others & set(gold.memories) and self._holds(place, question, gold)
+        ]
+        # not always the first of the conversation
+        start = place % len(found) if found else 0
+        return found[start:] + found[:start]
+
+
+def _now(question: Question) -> Question:
+    """The question as it is asked in the episode: right after the fact."""
+    return replace(question, time=None)
