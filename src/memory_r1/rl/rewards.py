@@ -71,9 +71,11 @@ WEIGHTS: Mapping[str, Weights] = {
     "answer": Weights(em=0.5, f1=0.5),
     "default": Weights(em=0.5, f1=0.5, format=0.2, evidence=0.3, budget=0.05, safety=0.5),
     "process": Weights(em=1.0, evidence=0.5, format=0.1),
+    "extract": Weights(f1=1.0, format=0.2, safety=0.5),
 }
 """Named mixes. `paper`: exact match alone. `answer`: a smoother form of it. `process`: exact match and the choice of
-memories. `default`: all terms that need no further model call."""
+memories. `default`: all terms that need no further model call. `extract`: for the extractor, whose `f1` compares
+facts."""
 
 
 def weights_named(name: str) -> Weights:
