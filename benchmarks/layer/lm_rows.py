@@ -6,7 +6,7 @@ import os
 import statistics
 
 from benchmarks.layer.llm_stub import Chat, llm_stub
-from benchmarks.layer.results import Cell, Row
+from benchmarks.layer.results import Cell, Row, number
 from benchmarks.layer.rows import BANK, Plan, fresh
 from benchmarks.layer.systems import OURS, AdapterError, running
 from memory_r1.data.demo import load_demo
@@ -17,14 +17,14 @@ QUESTIONS = 5
 
 
 def language_model(plan: Plan) -> list[Row]:
-    """Reads the first turns of the demo conversation with the bundled model; mem0 reads them through a stub."""
+    """Reads the first turns of the demo conversation with the bundled models; mem0 reads them through a stub."""
     demo = load_demo()
-    turns = [f"{turn.speaker}: {turn.text}" for turn in demo.turns[:TURNS]]
-    asked = [question.question for question in demo.questions[:QUESTIONS]]
+    turns: Chat = [{"role": "user", "name": turn.speaker, "content": turn.text} for turn in demo.turns[:TURNS]]
+    asked = [question.text for question in demo.questions[:QUESTIONS]]
     theirs = _mem0_prompts(plan, turns)
-    options = {"threads": os.cpu_count() or 1, "model": MODEL}
+    options = {"threads": os.cpu_count() or 1, "model": MODEL, "embedder": "minilm"}
     with running(plan.ours, fresh(plan.work / "lm"), **options) as process:
-        adds = process.call("extra", name="learn", texts=turns, scope=BANK)
+        adds = process.call("extra", name="learn", messages=turns, scope=BANK)
         answers = process.call("extra", name="answers", questions=asked, scope=BANK)
     with running(plan.ours, fresh(plan.work / "lm"), **options) as process:
         speed = process.call("extra", name="speed", model=MODEL)
@@ -54,17 +54,17 @@ def language_model(plan: Plan) -> list[Row]:
 def _ours(costs: list[dict[str, float]], name: str) -> dict[str, Cell]:
     """Mean over the adds or answers: every one costs, the cheap as well as the dear."""
     values = [cost[name] for cost in costs]
-    return {OURS: Cell([statistics.mean(values)], f"mean; {min(values):.3g}-{max(values):.3g}")}
+    return {OURS: Cell([statistics.mean(values)], f"mean, {number(min(values))}-{number(max(values))}")}
 
 
-def _mem0_prompts(plan: Plan, turns: list[str]) -> list[Chat] | str:
+def _mem0_prompts(plan: Plan, turns: Chat) -> list[Chat] | str:
     """The chats that mem0 sends for the turns, or why there are none."""
     system = next((system for system in plan.systems if system.name == "mem0"), None)
     if system is None or not system.installed:
         return "not installed"
     try:
         with llm_stub() as (url, asked), running(system, fresh(plan.work / "stub"), base_url=url) as process:
-            process.call("extra", name="learn", texts=turns, scope=BANK)
+            process.call("extra", name="learn", messages=turns, scope=BANK)
             return list(asked)
     except AdapterError as error:
         return f"failed: {error}"

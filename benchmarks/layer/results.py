@@ -27,9 +27,9 @@ class Cell:
         """Median and, over several repeats, the range."""
         if not self.values:
             return self.note or "-"
-        shown = _number(median(self.values))
+        shown = number(median(self.values))
         if len(self.values) > 1 and min(self.values) != max(self.values):
-            shown += f" ({_number(min(self.values))}-{_number(max(self.values))})"
+            shown += f" ({number(min(self.values))}-{number(max(self.values))})"
         return f"{shown} {self.note}".rstrip()
 
 
@@ -59,7 +59,7 @@ class Row:
         """The target with its direction."""
         if self.target is None:
             return ""
-        return {"lower": "<= ", "higher": ">= ", "equal": ""}[self.better] + _number(self.target)
+        return {"lower": "<= ", "higher": ">= ", "equal": ""}[self.better] + number(self.target)
 
     def as_dict(self) -> dict[str, Any]:
         """For `results.json`."""
@@ -90,7 +90,8 @@ def percentile(values: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, max(0, -(-int(share * 1000) * len(ordered) // 1000) - 1))]
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Three digits or so, and no exponent."""
     if value >= 100 or value == int(value):
         return f"{value:,.0f}"
     return f"{value:.3g}"

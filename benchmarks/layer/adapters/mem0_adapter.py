@@ -64,10 +64,10 @@ class Mem0:
     def count(self, scope: str) -> int:
         return len(self.memory.get_all(filters={"user_id": scope}, top_k=1_000_000)["results"])
 
-    def learn(self, texts: list[str], scope: str) -> int:
+    def learn(self, messages: list[dict[str, str]], scope: str) -> int:
         """Add through the language model endpoint given at `open`; return how many memories there are then."""
-        for text in texts:
-            self.memory.add(text, user_id=scope)
+        for message in messages:
+            self.memory.add([message], user_id=scope)
         return self.count(scope)
 
     def close(self) -> None:

@@ -23,7 +23,7 @@ class MemoryR1(LmFigures):
 
     def open(self, folder: Path, options: dict[str, Any]) -> None:
         self.path = folder / "memory.db"
-        self.memory = Memory(store=self.path, embedder=HashEmbedder(), **options)
+        self.memory = Memory(store=self.path, **{"embedder": HashEmbedder(), **options})
 
     def add(self, text: str, scope: str) -> None:
         self.memory.add(text, user_id=scope, infer=False)

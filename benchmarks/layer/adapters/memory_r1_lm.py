@@ -18,12 +18,12 @@ class LmFigures:
 
     memory: Memory
 
-    def learn(self, texts: list[str], scope: str) -> list[dict[str, float]]:
-        """Add texts one by one with extraction and decisions; the cost of each."""
+    def learn(self, messages: list[dict[str, str]], scope: str) -> list[dict[str, float]]:
+        """Add messages one by one with extraction and decisions; the cost of each."""
         costs = []
-        for text in texts:
+        for message in messages:
             began = time.perf_counter()
-            usage = self.memory.add(text, user_id=scope)["usage"]
+            usage = self.memory.add([message], user_id=scope)["usage"]
             costs.append(_cost(usage, time.perf_counter() - began))
         return costs
 
