@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,6 +43,28 @@ class Hit:
     parts: Mapping[str, float]
     """What the score is made of, in log-odds: `dense` (likeness of meaning), `lexical` (shared words), `speaker` (the
     question names who said it), `context` (what was written just before and after shares words with the question)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """The arguments of a search, checked."""
+
+    query: str
+    k: int | None
+    preset: Preset | None
+    where: Filter | None
+    threshold: float | None
+    budget_tokens: int
+    speakers: Sequence[str] | None
+    query_vector: NDArray[np.float32] | None
+    exact_bank: bool
+
+    @property
+    def depth(self) -> int:
+        """How many candidates to take from each ranking."""
+        if self.preset == "paper":
+            return _PAPER_DEPTH
+        return max(_LEAST_DEPTH, _DEPTH_PER_RESULT * (self.k or AUTO_MOST))
 
 
 class Retriever:
@@ -104,63 +126,51 @@ class Retriever:
         """
         check_text(query, what="The query")
         chosen = _check(k, preset, threshold, budget_tokens, where)
-        snapshot = self._index.snapshot(scope)
-        if not snapshot.count:
-            return []
-        mask = self._mask(scope, snapshot, where, speakers)
-        depth = _PAPER_DEPTH if chosen == "paper" else max(_LEAST_DEPTH, _DEPTH_PER_RESULT * (k or AUTO_MOST))
-        fused = self._rank(scope, snapshot, query, query_vector, mask, depth, context=not exact_bank)
-        places = fused.best_first()
-        scores = probability(fused.total)
-        if threshold is not None:
-            places = places[scores[places] >= threshold]
-        places = places[: _count(chosen, k, fused, places)]
-        if chosen == "paper":
-            places = np.array(share_among(places, snapshot.speaker[fused.rows[places]]), np.intp)
-        hits = self._fetch(snapshot, fused, scores, places)
+        budget = DEFAULT_BUDGET_TOKENS if budget_tokens is None else budget_tokens
+        request = _Request(query, k, chosen, where, threshold, budget, speakers, query_vector, exact_bank)
+        hits = self._search(scope, request)
         if exact_bank and any(hit.memory.scope != scope for hit in hits):
             only = _in_bank(scope)
-            return self.search(
-                scope,
-                query,
-                k=k,
-                where=only if where is None else Every((only, where)),
-                preset=preset,
-                threshold=threshold,
-                budget_tokens=budget_tokens,
-                speakers=speakers,
-                query_vector=query_vector,
-                exact_bank=True,
-            )
-        if chosen == "auto":
-            budget = DEFAULT_BUDGET_TOKENS if budget_tokens is None else budget_tokens
-            hits = hits[: within_budget([hit.memory.text for hit in hits], budget)]
+            hits = self._search(scope, replace(request, where=only if where is None else Every((only, where))))
         return hits
 
     def forget(self) -> None:
         """Drop what is held of the store's vectors; the next search reads them anew."""
         self._index.forget()
 
-    def _rank(
-        self,
-        scope: Scope,
-        snapshot: Snapshot,
-        query: str,
-        query_vector: NDArray[np.float32] | None,
-        mask: NDArray[np.bool_] | None,
-        depth: int,
-        *,
-        context: bool,
-    ) -> Fused:
+    def _search(self, scope: Scope, request: _Request) -> list[Hit]:
+        snapshot = self._index.snapshot(scope)
+        if not snapshot.count:
+            return []
+        fused = self._rank(scope, snapshot, request)
+        places, scores = fused.best_first(), probability(fused.total)
+        if request.threshold is not None:
+            places = places[scores[places] >= request.threshold]
+        if request.preset == "paper":
+            places = np.array(share_among(places, snapshot.speaker[fused.rows[places]]), np.intp)
+        elif request.preset == "auto":
+            places = places[: fall_off(fused.total[places[:AUTO_MOST]].tolist())]
+        else:
+            places = places[: request.k]
+        hits = self._fetch(snapshot, fused, scores, places)
+        if request.preset == "auto":
+            hits = hits[: within_budget([hit.memory.text for hit in hits], request.budget_tokens)]
+        return hits
+
+    def _rank(self, scope: Scope, snapshot: Snapshot, request: _Request) -> Fused:
         """Score the candidates: the nearest by meaning, those that share words, and the latter's neighbours."""
-        asked = take_names_out(query, snapshot.names)
-        vector = self._embedder.embed([asked.rest])[0] if query_vector is None else np.asarray(query_vector, np.float32)
+        asked = take_names_out(request.query, snapshot.names)
+        vector = request.query_vector
+        vector = self._embedder.embed([asked.rest])[0] if vector is None else np.asarray(vector, np.float32)
+        mask = self._mask(scope, snapshot, request.where, request.speakers)
+        depth = request.depth
         cosines = snapshot.dots(vector)
         nearest = top_rows(snapshot, cosines, depth, mask)
         self._index.rescore(snapshot, vector, nearest, cosines)
         # A filter acts after the full-text search, so that needs more to choose from.
         matches = self._store.match(scope, search_terms(asked.rest), depth if mask is None else 8 * depth)
         lexical = LexicalScores.of(snapshot, matches)
+        context = not request.exact_bank
         reached = lexical.reach(len(snapshot.keys)) if context else lexical.rows
         reached = reached[(snapshot.live if mask is None else mask)[reached]]
         rows = np.union1d(nearest, reached)
@@ -190,13 +200,6 @@ class Retriever:
                 parts = dict(zip(PARTS, fused.parts[place].tolist(), strict=True))
                 hits.append(Hit(record, float(scores[place]), parts))
         return hits
-
-
-def _count(chosen: Preset | None, k: int | None, fused: Fused, places: NDArray[np.intp]) -> int:
-    """How many of the ranked candidates to take, before what depends on their texts."""
-    if chosen == "auto":
-        return fall_off(fused.total[places[:AUTO_MOST]].tolist())
-    return len(places) if k is None else k
 
 
 def _check(
