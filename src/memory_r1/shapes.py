@@ -14,13 +14,16 @@ EXPIRATION = "expiration_date"
 
 def item(record: MemoryRecord, score: float | None = None, parts: Mapping[str, float] | None = None) -> dict[str, Any]:
     """One memory, as `get`, `get_all` and `search` return it."""
+    created = record.created_at.isoformat()
+    # most memories never change, and a search formats thirty of them
+    updated = created if record.updated_at == record.created_at else record.updated_at.isoformat()
     shaped: dict[str, Any] = {
         "id": record.id,
         "memory": record.text,
         "hash": record.content_hash,
         "metadata": {key: value for key, value in record.metadata.items() if key != EXPIRATION} or None,
-        "created_at": record.created_at.isoformat(),
-        "updated_at": record.updated_at.isoformat(),
+        "created_at": created,
+        "updated_at": updated,
         **record.scope.as_dict(),
         "version": record.version,
     }

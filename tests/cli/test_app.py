@@ -20,7 +20,7 @@ def test_help_imports_nothing_heavy():
     command = [sys.executable, "-c", code, "--help"]
     modules = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert "memory_r1.cli.demo" in modules
-    heavy = {"torch", "transformers", "numpy", "pydantic", "openai", "usearch", "sqlite3", "huggingface_hub"}
+    heavy = {"torch", "transformers", "numpy", "pydantic", "openai", "numkong", "sqlite3", "huggingface_hub"}
     assert heavy.isdisjoint(modules)
 
 

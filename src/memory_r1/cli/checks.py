@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from memory_r1.bank.store import EmbedderIdentity
     from memory_r1.config import Settings
 
-PACKAGES = ("torch", "transformers", "peft", "gguf", "sentence-transformers", "usearch", "openai", "numpy")
+PACKAGES = ("torch", "transformers", "peft", "gguf", "sentence-transformers", "numkong", "openai", "numpy")
 FULL_BYTES, LOW_BYTES = 50 * 2**20, 2 * 2**30
 
 
