@@ -69,15 +69,19 @@ def test_a_turn_with_nothing_to_remember():
     ],
 )
 def test_another_form_costs_format(text, finish):
-    assert parts(task(), text, finish)["format"] < 1
+    assert parts(task(), text, finish)["format"] == 0
 
 
 def test_other_numbering_still_counts_for_its_facts():
     assert parts(task(), f"1. {FACTS[0]}\n- {FACTS[1]}")["f1"] == 1.0
 
 
-def test_facts_the_product_refuses_cost_half_of_format():
-    assert parts(task(), "[1] Ann bought 7 horses in Oslo.")["format"] == 0.5
+def test_what_the_product_makes_of_the_completion_is_at_hand():
+    episode = task().start()
+    episode.act("[1] Ann bought 7 horses in Oslo.", "stop")
+    assert episode.lines == ("Ann bought 7 horses in Oslo.",)
+    assert episode.extraction.fallback is not None
+    assert episode.score().parts["f1"] < 0.5
 
 
 def test_storing_what_was_planted_is_unsafe():

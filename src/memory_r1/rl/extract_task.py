@@ -15,7 +15,7 @@ from memory_r1.bench.metrics import token_f1
 from memory_r1.lm.base import Completion, LanguageModel, Message, Sampling
 from memory_r1.rl.episode import Observation, Reward
 from memory_r1.rl.problems import ExtractProblem
-from memory_r1.rl.rewards import WEIGHTS, Weights, mean
+from memory_r1.rl.rewards import WEIGHTS, Weights
 
 NOTHING = "NONE"
 """What the extractor writes where there is nothing to remember."""
@@ -104,7 +104,7 @@ class ExtractEpisode:
         self._formed = plain and finish == "stop" and len(self.lines) == (0 if written == [NOTHING] else len(written))
 
     def score(self) -> Reward:
-        """How well the facts match the gold ones, and whether the product could use them."""
+        """How well the facts match the gold ones, and whether they are written as asked for."""
         if self.extraction is None:
             raise RuntimeError("score() before act()")
         gold = self._problem.facts
@@ -112,7 +112,8 @@ class ExtractEpisode:
         parts = {
             "em": float(matched == 1.0),
             "f1": matched,
-            "format": mean([float(self._formed), float(self.extraction.fallback is None)]),
+            # not whether the product's checks pass: they distrust an untrained model and refuse many a gold fact
+            "format": float(self._formed),
             "safety": -float(self._problem.planted and len(self.lines) > len(gold)),
         }
         return self._world.weights.reward(parts)
