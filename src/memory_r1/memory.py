@@ -14,7 +14,7 @@ from memory_r1.bank.fact import Fact
 from memory_r1.bank.memory import MemoryRecord, Provenance
 from memory_r1.bank.operation import Change, OperationKind
 from memory_r1.bank.scope import Scope
-from memory_r1.bank.states import retired, updated
+from memory_r1.bank.states import updated
 from memory_r1.bank.text import check_text
 from memory_r1.config import Settings, load_settings
 from memory_r1.curator import PlannedOperation
@@ -270,13 +270,7 @@ class Memory(Recall, Ledger):
     def _retire(self, records: Iterable[MemoryRecord]) -> None:
         self._parts.store.commit(
             [
-                Change(
-                    OperationKind.DELETE,
-                    record.scope,
-                    memory_id=record.id,
-                    after=retired(record),
-                    expected_version=record.version,
-                )
+                Change(OperationKind.DELETE, record.scope, memory_id=record.id, expected_version=record.version)
                 for record in records
             ]
         )
