@@ -221,3 +221,14 @@ def test_the_real_locomo_gives_the_paper_s_training_states(search):
     assert len(answers) == 152
     assert all(len(one.memories) == 60 for one in answers)
     assert sum(one.relevant is None for one in answers) == 2
+
+
+def test_long_turns_are_cut_and_empty_ones_left_out(search):
+    long = " ".join(f"Tip {number}: buy a lamp for room {number}." for number in range(60))
+    turns = (Turn("t1", "User", "Any tips for lamps?"), Turn("t2", "Assistant", long), Turn("t3", "User", " "))
+    asked = Question("q", "Which room is tip 7 for?", "7", evidence=("t2",))
+    one = Conversation("c", ("User", "Assistant"), (Session("s", None, turns),), (asked,))
+    (built,) = answer_problems([one], search, AnswerOptions(source="turns", cut=Cut(k=20)))
+    assert len(built.memories) > 3
+    assert all(len(entry.text) < 640 and entry.turns != ("t3",) for entry in built.memories)
+    assert len(built.relevant) == len(built.memories) - 1

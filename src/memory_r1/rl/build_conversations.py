@@ -16,7 +16,7 @@ from memory_r1.errors import InvalidInputError
 from memory_r1.rl.bank_state import Bank, BankSearch, Entry, NewFact
 from memory_r1.rl.build_options import AnswerOptions, ManagerOptions
 from memory_r1.rl.problems import AnswerProblem, ManagerProblem, check_distinct
-from memory_r1.rl.retrieved import answer_problem, turn_entry, turn_text
+from memory_r1.rl.retrieved import answer_problem, from_turns, turn_entries, turn_texts
 
 Facts = Mapping[str, Mapping[str, Sequence[Fact]]]
 """Facts by conversation id and turn id, from `memory_r1.rl.fact_cache.FactCache`."""
@@ -94,14 +94,13 @@ def answer_problems(
         if options.source != "turns":
             bank = banks[one.id] if banks is not None else added(_all_facts(_told(one, (facts or {})[one.id])))
         if options.source != "facts":
-            bank = (*bank, *map(turn_entry, one.turns))
+            bank = (*bank, *(entry for turn in one.turns for entry in turn_entries(turn)))
         for question in one.questions:
             if question.answer is None and not options.unanswerable:
                 continue
             relevant: frozenset[str] | None = None
             if question.evidence or question.answer is None:
-                evidence = set(question.evidence) if question.answer is not None else set()
-                relevant = frozenset(entry.id for entry in bank if evidence.intersection(entry.turns))
+                relevant = from_turns(bank, question.evidence if question.answer is not None else ())
             problem = answer_problem(question, bank, search, options, relevant=relevant)
             problems += [problem] if problem else []
     check_distinct(problems, source)
@@ -120,7 +119,7 @@ def infer_evidence(conversation: Conversation) -> Conversation:
         >>> infer_evidence(talk).questions[0].evidence
         ('t2',)
     """
-    turns = [(turn.id, turn_text(turn)) for turn in conversation.turns]
+    turns = [(turn.id, " ".join(turn_texts(turn))) for turn in conversation.turns]
 
     def mended(question: Question) -> Question:
         if question.evidence or question.answer is None or not content_words(question.answer):
@@ -159,7 +158,7 @@ def _told(one: Conversation, facts: Mapping[str, Sequence[Fact]] | None) -> list
     """Each turn with its facts; None: the turn itself is the fact."""
     result = []
     for turn in one.turns:
-        texts = [turn_text(turn)] if facts is None else [fact.text for fact in facts.get(turn.id, ())]
+        texts = turn_texts(turn) if facts is None else [fact.text for fact in facts.get(turn.id, ())]
         result.append(_Told(turn, tuple(NewFact(text, turn.time, turn.speaker, turn.id) for text in texts)))
     return result
 

@@ -12,7 +12,7 @@ from memory_r1.data.synthetic import GoldAnswer, GoldFact, GoldOperation, GoldTu
 from memory_r1.rl.bank_state import Bank, BankSearch, Entry, GoldRuling, NewFact
 from memory_r1.rl.build_options import AnswerOptions, ExtractOptions, ManagerOptions
 from memory_r1.rl.problems import AnswerProblem, ExtractProblem, ManagerProblem
-from memory_r1.rl.retrieved import answer_problem, turn_entry, turn_id, with_targets
+from memory_r1.rl.retrieved import answer_problem, from_turns, turn_entries, with_targets
 
 
 def manager_problems(
@@ -55,10 +55,12 @@ def answer_problems(
             bank: Bank = ()
             if options.source != "turns":
                 bank = stages[until].after if options.managed else _separate(one, until)
+            relevant = _relevant(one, gold, question)
             if options.source != "facts":
                 said = [turn for turn in turns.values() if order[turn.id] <= until]
-                bank = (*bank, *(turn_entry(turn, planted=turn.id in planted) for turn in said))
-            problem = answer_problem(question, bank, search, options, relevant=_relevant(one, gold, question))
+                raw = tuple(entry for turn in said for entry in turn_entries(turn, planted=turn.id in planted))
+                bank, relevant = (*bank, *raw), relevant | from_turns(raw, question.evidence)
+            problem = answer_problem(question, bank, search, options, relevant=relevant)
             problems += [problem] if problem else []
     return problems
 
@@ -159,11 +161,11 @@ def _separate(one: SyntheticConversation, until: int) -> Bank:
 
 
 def _relevant(one: SyntheticConversation, gold: GoldAnswer, question: Question) -> frozenset[str]:
-    """Ids of the memories, facts and turns that hold the answer."""
+    """Ids of the memories and of the facts that hold the answer."""
     memory = {operation.fact_id: operation.memory_id for operation in one.operations}
     stated = (fact.id for fact in one.facts if fact.turn_id in question.evidence)
     facts = (name for name in stated if memory[name] in gold.memories)
-    return frozenset((*gold.memories, *facts, *map(turn_id, question.evidence)))
+    return frozenset((*gold.memories, *facts))
 
 
 def _places(one: SyntheticConversation) -> dict[str, int]:

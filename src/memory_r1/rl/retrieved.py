@@ -4,32 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from memory_r1.agents.text import clean, pieces
 from memory_r1.data.conversation import Question, Turn
 from memory_r1.rl.bank_state import Bank, BankSearch, Entry
 from memory_r1.rl.build_options import AnswerOptions
 from memory_r1.rl.problems import AnswerProblem
 
+LONGEST_PIECE = 600
+"""Longest memory that is a turn or a part of one, in characters; what an embedder of 256 tokens takes in."""
 
-def turn_text(turn: Turn) -> str:
-    """A turn as a memory that stands on its own.
+
+def turn_texts(turn: Turn) -> list[str]:
+    """A turn as memories that stand on their own: one as a rule, more for a long turn, none for an empty one.
 
     Example:
-        >>> turn_text(Turn("D1:1", "Ann", "Look!", image_caption="a red kite"))
-        'Ann: Look! [shared picture: a red kite]'
+        >>> turn_texts(Turn("D1:1", "Ann", "Look!", image_caption="a red kite"))
+        ['Ann: Look! [shared picture: a red kite]']
     """
-    said = " ".join(turn.text.split())
-    picture = f" [shared picture: {' '.join(turn.image_caption.split())}]" if turn.image_caption else ""
-    return f"{turn.speaker}: {said}{picture}"
+    said = " ".join(clean(turn.text).split())
+    picture = f"[shared picture: {' '.join(turn.image_caption.split())}]" if turn.image_caption else ""
+    return [f"{turn.speaker}: {piece}" for piece in pieces(f"{said} {picture}".strip(), LONGEST_PIECE)]
 
 
-def turn_id(name: str) -> str:
-    """Id of the entry that a turn becomes."""
-    return f"turn-{name}"
+def turn_entries(turn: Turn, *, planted: bool = False) -> list[Entry]:
+    """A turn as entries of a bank."""
+    return [
+        Entry(f"turn-{turn.id}/{number}", text, turn.time, turn.speaker, (turn.id,), planted)
+        for number, text in enumerate(turn_texts(turn))
+    ]
 
 
-def turn_entry(turn: Turn, *, planted: bool = False) -> Entry:
-    """A turn as an entry of a bank."""
-    return Entry(turn_id(turn.id), turn_text(turn), turn.time, turn.speaker, (turn.id,), planted)
+def from_turns(bank: Bank, turns: Collection[str]) -> frozenset[str]:
+    """Ids of the entries that come from any of some turns."""
+    return frozenset(entry.id for entry in bank if not set(entry.turns).isdisjoint(turns))
 
 
 def with_targets(found: Sequence[str], targets: Collection[str], count: int) -> tuple[str, ...]:
