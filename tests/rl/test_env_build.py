@@ -1,5 +1,6 @@
 import json
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -10,10 +11,10 @@ from memory_r1.agents.results import Ruling
 from memory_r1.bank.operation import OperationKind
 from memory_r1.data.synthetic import Knobs, generate
 from memory_r1.errors import ConfigError, InvalidInputError
-from memory_r1.rl.bank_state import BankSearch, Cut, apply
+from memory_r1.rl.bank_state import BankSearch, Cut, Entry, GoldRuling, NewFact, apply
 from memory_r1.rl.build_options import AnswerOptions, ExtractOptions, ManagerOptions
 from memory_r1.rl.build_synthetic import answer_problems, extract_problems, manager_problems
-from memory_r1.rl.problems import check_distinct, read_problems, write_problems
+from memory_r1.rl.problems import check_problems, read_problems, write_problems
 from memory_r1.testing import HashEmbedder, ScriptedLM
 
 ALL = ManagerOptions(link="memory", guards=2, unlinked=True, unanswerable=True)
@@ -221,9 +222,32 @@ def test_a_file_without_problems_is_a_clear_error(tmp_path, content):
 
 def test_a_problem_twice_is_a_clear_error(problems):
     with pytest.raises(InvalidInputError, match="twice"):
-        check_distinct([problems[0], problems[0]], "training data")
+        check_problems([problems[0], problems[0]], "training data")
     with pytest.raises(InvalidInputError, match="no usable episode"):
-        check_distinct([], "training data")
+        check_problems([], "training data")
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"facts": ()}, "no fact"),
+        ({"candidates": ("M999",)}, "candidate"),
+        ({"bank": (Entry("a", "x"), Entry("a", "y")), "candidates": ()}, "one id"),
+        ({"facts": (NewFact("x", gold=GoldRuling(OperationKind.DELETE, "M999")),)}, "gold target"),
+    ],
+)
+def test_a_problem_that_does_not_hold_together_is_named(problems, changes, why, tmp_path):
+    path = tmp_path / "edited.jsonl"
+    write_problems([replace(problems[0], **changes)], path)
+    with pytest.raises(InvalidInputError, match=why) as caught:
+        read_problems(path)
+    assert problems[0].id in str(caught.value)
+
+
+def test_a_relevant_memory_must_be_there(made, search):
+    one = replace(answer_problems(made[:1], search)[0], relevant=(99,))
+    with pytest.raises(InvalidInputError, match="relevant"):
+        check_problems([one], "edited")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from memory_r1.data.splits import check_conversations
 from memory_r1.errors import InvalidInputError
 from memory_r1.rl.bank_state import Bank, BankSearch, Entry, NewFact
 from memory_r1.rl.build_options import AnswerOptions, ManagerOptions
-from memory_r1.rl.problems import AnswerProblem, ManagerProblem, check_distinct
+from memory_r1.rl.problems import AnswerProblem, ManagerProblem, check_problems
 from memory_r1.rl.retrieved import answer_problem, from_turns, turn_entries, turn_texts
 
 Facts = Mapping[str, Mapping[str, Sequence[Fact]]]
@@ -58,7 +58,7 @@ def manager_problems(
             f"{source} holds no usable episode: no question's evidence names a turn with a fact.",
             hint="Give questions with evidence and an answer.",
         )
-    check_distinct(problems, source)
+    check_problems(problems, source)
     return problems
 
 
@@ -103,7 +103,7 @@ def answer_problems(
                 relevant = from_turns(bank, question.evidence if question.answer is not None else ())
             problem = answer_problem(question, bank, search, options, relevant=relevant)
             problems += [problem] if problem else []
-    check_distinct(problems, source)
+    check_problems(problems, source)
     return problems
 
 

@@ -112,15 +112,15 @@ def read_problems(path: str | Path) -> list[Problem]:
                     f"{path}, line {number} is no problem: {error.errors()[0]['msg']}.",
                     hint="Build the file anew.",
                 ) from error
-    check_distinct(problems, str(path))
+    check_problems(problems, str(path))
     return problems
 
 
-def check_distinct(problems: Sequence[Problem], source: str) -> None:
+def check_problems(problems: Sequence[Problem], source: str) -> None:
     """Refuse a set of problems that cannot be trained on.
 
     Raises:
-        InvalidInputError: There is no problem, or two have the same id.
+        InvalidInputError: There is no problem, two have the same id, or one does not hold together.
     """
     if not problems:
         raise InvalidInputError(f"{source} holds no usable episode.", hint="Nothing can be learned from it.")
@@ -129,3 +129,24 @@ def check_distinct(problems: Sequence[Problem], source: str) -> None:
         if problem.id in seen:
             raise InvalidInputError(f"{source} has the problem {problem.id!r} twice.", hint="Give each its own id.")
         seen.add(problem.id)
+        if fault := _fault(problem):
+            raise InvalidInputError(f"{source}: the problem {problem.id!r} {fault}.", hint="Build it anew.")
+
+
+def _fault(problem: Problem) -> str | None:
+    """What does not hold together in a problem; None if all does."""
+    if isinstance(problem, ManagerProblem):
+        known = {entry.id for entry in problem.bank}
+        if len(known) < len(problem.bank):
+            return "has two memories of one id"
+        if not problem.facts:
+            return "has no fact"
+        if not known.issuperset(problem.candidates):
+            return "has a candidate that is not in its bank"
+        gold = problem.facts[0].gold
+        if len(problem.facts) == 1 and gold is not None and gold.target is not None and gold.target not in known:
+            return "has a gold target that is not in its bank"
+    elif isinstance(problem, AnswerProblem):
+        if not all(0 <= place < len(problem.memories) for place in problem.relevant or ()):
+            return "has a relevant memory that is not there"
+    return None
