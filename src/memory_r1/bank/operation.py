@@ -92,7 +92,7 @@ class Change:
     scope: Scope
     memory_id: str | None = None
     after: MemoryRecord | None = None
-    """The state to leave behind. None removes the memory (UNDO of an ADD), retires it (DELETE) or changes nothing (NOOP)."""
+    """The state to leave behind. None: the memory is removed (UNDO of ADD), retired (DELETE) or unchanged (NOOP)."""
     vector: NDArray[np.float32] | None = None
     """Embedding of `after.text`, shape (dimension,); None if the text has not changed."""
     expected_version: int | None = None
