@@ -61,3 +61,7 @@ class EndpointError(ModelError):
 
 class PromptTooLongError(ModelError, ValueError):
     """A prompt does not fit the model's context window."""
+
+
+class TrainingError(MemoryR1Error):
+    """Training cannot go on or start: a loss that is not a number, no usable task, a foreign or damaged run folder."""

@@ -119,10 +119,10 @@ def test_batch_computes_a_shared_prefix_once(tiny, plain):
     assert [answer.token_ids for answer in answers] == [plain(one).token_ids for one in CHATS]
 
 
-def test_samples_of_one_prompt_share_all_but_its_last_token(tiny):
+def test_samples_of_one_prompt_compute_it_once(tiny):
     lm = LocalLM(tiny, device="cpu", prefix_bytes=0)
     answers = lm.complete([CHATS[0]] * 6, Sampling(max_tokens=8, temperature=1, seed=0, logprobs=True))
-    assert [answer.prompt_tokens - answer.cached_tokens for answer in answers] == [answers[0].prompt_tokens] + [1] * 5
+    assert [answer.prompt_tokens - answer.cached_tokens for answer in answers] == [answers[0].prompt_tokens] + [0] * 5
     assert len({answer.token_ids for answer in answers}) > 1
 
 

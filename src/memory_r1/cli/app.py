@@ -9,11 +9,12 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from memory_r1.cli import ask, chat, demo, doctor, log, models, remember, transfer
+from memory_r1.cli import ask, chat, demo, doctor, log, models, remember, runs, train, transfer
 from memory_r1.cli.options import expand_options
 from memory_r1.errors import MemoryR1Error
 
 BANK, LOG, DATA, SYSTEM = "Remember and ask", "Look back", "Move and delete", "Try and check"
+LEARN = "Train"
 
 COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("demo", demo.demo, SYSTEM),
@@ -30,6 +31,8 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("import", transfer.import_log, DATA),
     ("erase", transfer.erase, DATA),
     ("reembed", transfer.reembed, DATA),
+    ("train", train.train, LEARN),
+    ("runs", runs.runs, LEARN),
     ("doctor", doctor.doctor, SYSTEM),
 )
 

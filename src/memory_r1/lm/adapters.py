@@ -64,7 +64,7 @@ class AdapterSet:
             ModelError: Its file is damaged.
         """
         folder = check_folder(name, path)
-        self._check_shapes(name, folder)
+        check_fit(self._model, self._model_name, name, folder)
         if name in self._names:
             self.switch(None)
             self._peft.delete_adapter(name)
@@ -108,21 +108,35 @@ class AdapterSet:
             self._peft.base_model.set_adapter(name, inference_mode=True)
         self._peft.eval()
 
-    def _check_shapes(self, name: str, folder: Path) -> None:
-        """PEFT reports a misfit late, half loaded, and layers that it does not find not at all."""
-        modules = dict(self._model.named_modules())
-        for key, shape in _shapes(name, folder).items():
-            target, _, part = key.removeprefix("base_model.model.").rpartition(".lora_")
-            if not target:
-                continue
-            module = modules.get(target)
-            weight = getattr(getattr(module, "base_layer", module), "weight", None)
-            if weight is None:
-                raise _misfit(name, self._model_name, f"it adapts {target}, which the model does not have")
-            inner = shape[1] if part.startswith("A") else shape[0]
-            expected = weight.shape[1] if part.startswith("A") else weight.shape[0]
-            if part in ("A.weight", "B.weight") and inner != expected:
-                raise _misfit(name, self._model_name, f"{target} has the size {expected}, the adapter wants {inner}")
+
+def check_fit(model: Any, model_name: str, name: str, folder: Path) -> None:
+    """See that an adapter was made for a model.
+
+    PEFT reports a misfit late, half loaded, and layers that it does not find not at all.
+
+    Args:
+        model: A transformers model.
+        model_name: For messages.
+        name: The adapter's name, for messages.
+        folder: The adapter.
+
+    Raises:
+        ConfigError: It was made for another base model.
+        ModelError: Its file is damaged.
+    """
+    modules = dict(model.named_modules())
+    for key, shape in _shapes(name, folder).items():
+        target, _, part = key.removeprefix("base_model.model.").rpartition(".lora_")
+        if not target:
+            continue
+        module = modules.get(target)
+        weight = getattr(getattr(module, "base_layer", module), "weight", None)
+        if weight is None:
+            raise _misfit(name, model_name, f"it adapts {target}, which the model does not have")
+        inner = shape[1] if part.startswith("A") else shape[0]
+        expected = weight.shape[1] if part.startswith("A") else weight.shape[0]
+        if part in ("A.weight", "B.weight") and inner != expected:
+            raise _misfit(name, model_name, f"{target} has the size {expected}, the adapter wants {inner}")
 
 
 def _misfit(name: str, model: str, why: str) -> ConfigError:

@@ -93,11 +93,24 @@ class ChatTokenizer:
             head = self._head(messages[0]) if messages[0]["role"] == "system" else ()
         return tokens, common_prefix([head, tokens]) if head else 0
 
+    def encode_answer(self, text: str) -> Tokens:
+        """Tokens of an assistant's answer as a model would write it, the end-of-turn token included."""
+        [message] = clean_chat([{"role": "assistant", "content": text}])
+        content = self._defused(message)["content"]
+        with self._lock:
+            ids = self._tokenizer.encode(content, add_special_tokens=False)
+        return (*map(int, ids), *(() if self.eos_id is None else (self.eos_id,)))
+
     def decode(self, ids: Sequence[int]) -> str:
         """Text of token ids, special tokens left out."""
         with self._lock:
             text: str = self._tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return text
+
+    def save(self, folder: str | Path) -> None:
+        """Write the tokenizer into a model's folder."""
+        with self._lock:
+            self._tokenizer.save_pretrained(str(folder))
 
     def _defused(self, message: Message) -> Message:
         if self._special is None:

@@ -48,12 +48,20 @@ class Prefiller:
 
     def run(self, adapter: str | None, rows: Sequence[Row], slab: SlabCache, width: int) -> None:
         """Fill the slab with the rows' keys and values, right-aligned at column `width`, and set their logits."""
-        for family in _families(rows, self._prefixes.min_tokens):
+        twins: dict[Tokens, list[Row]] = defaultdict(list)
+        for row in rows:
+            twins[row.tokens].append(row)
+        for family in _families([same[0] for same in twins.values()], self._prefixes.min_tokens):
             prefix, known = self._shared(adapter, family)
             for batch in _batches(family, known, self._batch_tokens):
                 self._forward(batch, prefix, known, slab, width)
             if len(family) == 1:
                 self._keep_beginning(adapter, family[0], known, slab, width)
+        for first, *others in twins.values():
+            start = width - len(first.tokens)
+            for row in others:
+                slab.write(row.slot, start, slab.read(first.slot, start, width))
+                row.logits, row.cached = first.logits, len(first.tokens)
 
     def _shared(self, adapter: str | None, family: Sequence[Row]) -> tuple[list[LayerKV], int]:
         """Keys and values of what the family shares, computed as far as they are not known, and their length."""

@@ -1,0 +1,190 @@
+"""Time of one GRPO step with and without shared prefixes: scoring with its gradient, and sampling.
+
+    python benchmarks/rl_step.py                      # P = 300 and 1,000, C = 24, G = 8
+    python benchmarks/rl_step.py --trl PYTHON         # TRL's GRPOTrainer as well, in an environment that has it
+
+A step is what GRPO does with one group: G completions of C tokens for a prompt of P tokens are sampled, then scored
+forwards and backwards. Unpacked, that is G(P + C) tokens; packed, P + GC. The ratio of these is the most that sharing
+can give. Both are run by the same engine on the same model, so that the ratio shows sharing alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from memory_r1.lm.base import Sampling
+from memory_r1.lm.generate import Prompt
+from memory_r1.rl.config import make_config
+from memory_r1.rl.grpo import GRPO
+from memory_r1.rl.policy import Policy, model_source
+from memory_r1.rl.samples import Sample, make_batches
+
+LIMIT = 1_000_000
+
+
+def timed(repeat, work):
+    """Best wall time of some repeats, in seconds, and the last result."""
+    best = float("inf")
+    for _ in range(repeat):
+        started = time.perf_counter()
+        result = work()
+        best = min(best, time.perf_counter() - started)
+    return best, result
+
+
+def samples_for(prompt, completions):
+    return [
+        Sample(prompt, one, {"old": torch.full((len(one),), -3.0), "advantage": torch.full((len(one),), (-1.0) ** n)})
+        for n, one in enumerate(completions)
+    ]
+
+
+def step(algorithm, samples, packs):
+    """Forward and backward over all samples; returns the gradient, to see that both ways give the same."""
+    weights = algorithm.policy.parameters("policy")
+    for weight in weights:
+        weight.grad = None
+    for pack in packs:
+        for batch in make_batches(pack, LIMIT):
+            algorithm.backward(batch, batch.share(samples), 0)
+    return torch.cat([weight.grad.flatten() for weight in weights])
+
+
+def measure(policy, prompt_tokens, completion_tokens, group, repeat):
+    source = torch.Generator().manual_seed(prompt_tokens)
+
+    def text(count):
+        return tuple(torch.randint(1000, 40_000, (count,), generator=source).tolist())
+
+    prompt = text(prompt_tokens)
+    completions = [text(completion_tokens) for _ in range(group)]
+    samples = samples_for(prompt, completions)
+    algorithm = GRPO(policy, policy.config)
+    packed, ours = timed(repeat, lambda: step(algorithm, samples, [samples]))
+    unpacked, theirs = timed(repeat, lambda: step(algorithm, samples, [[one] for one in samples]))
+
+    sampling = Sampling(max_tokens=completion_tokens, temperature=1.0, seed=1, logprobs=True)
+
+    def sample(prompts):
+        policy.updated()
+        return [len(one.token_ids) for one in policy.sample(prompts, sampling)]
+
+    shared, lengths = timed(repeat, lambda: sample([Prompt(prompt)] * group))
+    # one last token of their own keeps prompts from being recognised as one, and the prefix cache is switched off
+    policy._prefixes.min_tokens = LIMIT
+    alone = [Prompt((*prompt[:-1], token)) for token in text(group)]
+    apart, _ = timed(repeat, lambda: sample(alone))
+    policy._prefixes.min_tokens = 16
+    return {
+        "P": prompt_tokens,
+        "C": completion_tokens,
+        "G": group,
+        "token_ratio": group * (prompt_tokens + completion_tokens) / (prompt_tokens + group * completion_tokens),
+        "step_packed": packed,
+        "step_unpacked": unpacked,
+        "sampling_shared": shared,
+        "sampling_apart": apart,
+        "sampled_tokens": sum(lengths),
+        "gradient_error": ((ours - theirs).norm() / theirs.norm()).item(),
+    }
+
+
+TRL = """
+import json, sys, time, torch
+torch.set_num_threads(int(sys.argv[6]))
+from datasets import Dataset
+from peft import LoraConfig
+from transformers import AutoTokenizer
+from trl import GRPOConfig, GRPOTrainer
+path, P, C, G, repeat = sys.argv[1], *map(int, sys.argv[2:6])
+tok = AutoTokenizer.from_pretrained(path)
+ids = torch.randint(1000, 40000, (P - 30,)).tolist()
+text = tok.decode(ids)
+config = GRPOConfig(output_dir="trl-out", use_cpu=True, bf16=False, gradient_checkpointing=False, report_to="none",
+    per_device_train_batch_size=G, num_generations=G, max_completion_length=C, max_steps=repeat + 1, save_strategy="no",
+    logging_steps=1, beta=0.0, learning_rate=1e-6)
+spent = {"gen": [], "step": []}
+class Timed(GRPOTrainer):
+    def _generate_and_score_completions(self, inputs):
+        t = time.perf_counter(); out = super()._generate_and_score_completions(inputs)
+        spent["gen"].append(time.perf_counter() - t); spent["P"] = out["prompt_ids"].shape[1]; return out
+    def training_step(self, *a, **k):
+        t = time.perf_counter(); out = super().training_step(*a, **k)
+        spent["step"].append(time.perf_counter() - t); return out
+trainer = Timed(model=path, args=config, train_dataset=Dataset.from_dict({"prompt": [text] * (repeat + 1)}),
+    reward_funcs=lambda completions, **k: [float(i) for i in range(len(completions))],
+    processing_class=tok,
+    peft_config=LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM"))
+trainer.train()
+learn = [s - g for s, g in zip(spent["step"], spent["gen"])]
+print("RESULT" + json.dumps({"sampling": min(spent["gen"][1:]), "step": min(learn[1:]), "P": spent["P"]}))
+"""
+
+
+def trl(python, path, row, repeat):
+    """The same step by TRL in another environment; its optimiser step is part of neither time."""
+    line = [python, "-c", TRL, path, *map(str, (row["P"], row["C"], row["G"], repeat, torch.get_num_threads()))]
+    done = subprocess.run(line, capture_output=True, text=True)
+    found = [text for text in done.stdout.splitlines() if text.startswith("RESULT")]
+    if not found:
+        sys.exit(done.stderr[-2000:])
+    return json.loads(found[-1].removeprefix("RESULT"))
+
+
+def shown(row):
+    token = row["token_ratio"]
+    lines = [f"P {row['P']}, C {row['C']}, G {row['G']}: token ratio {token:.2f}"]
+    for name, ours, other in (
+        ("step", row["step_packed"], row["step_unpacked"]),
+        ("sampling", row["sampling_shared"], row["sampling_apart"]),
+    ):
+        ratio = other / ours
+        lines.append(
+            f"  {name:9} {other:7.2f} s -> {ours:6.2f} s: {ratio:.2f}x, {ratio / token:.0%} of the token ratio"
+        )
+        if "trl" in row:
+            ratio = row["trl"][name] / ours
+            lines.append(
+                f"  {'':9} TRL {row['trl'][name]:6.2f} s: {ratio:.2f}x, {ratio / token:.0%} of the token ratio"
+            )
+    lines.append(f"  gradients differ by {row['gradient_error']:.1e}, {row['sampled_tokens']} tokens sampled")
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="bundled")
+    parser.add_argument("--prompt", type=int, nargs="+", default=[300, 1000])
+    parser.add_argument("--completion", type=int, nargs="+", default=[24])
+    parser.add_argument("--group", type=int, nargs="+", default=[8])
+    parser.add_argument("--repeat", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--trl", metavar="PYTHON", help="a Python that has trl, datasets and peft")
+    parser.add_argument("--json", type=Path, help="write the figures to this file, too")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    policy = Policy(make_config(model=options.model, device="cpu", dtype="float32", kl=0.0))
+    rows = []
+    for prompt in options.prompt:
+        for completion in options.completion:
+            for group in options.group:
+                row = measure(policy, prompt, completion, group, options.repeat)
+                if options.trl:
+                    row["trl"] = trl(options.trl, model_source(options.model)[0], row, options.repeat)
+                rows.append(row)
+                print(shown(row), flush=True)
+    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=2), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

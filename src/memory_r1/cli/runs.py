@@ -1,0 +1,95 @@
+"""`runs`: list training runs, and compare them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from memory_r1.rl.run_folder import RunFolder
+
+
+def runs(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(metavar="[FOLDER]...", help="Runs, or folders of runs; runs/ if none.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs to read.")] = False,
+) -> None:
+    """List training runs with their scores; of several runs, show in which settings they differ."""
+    from memory_r1.cli.output import print_json
+    from memory_r1.errors import NotFoundError
+
+    given = folders or [Path("runs")]
+    found = [summary(run) for folder in given for run in _runs_in(folder)]
+    if not found:
+        named = ", ".join(map(str, given))
+        raise NotFoundError(f"There is no training run in {named}.", hint="`memory-r1 train` makes one.")
+    if as_json:
+        print_json(found)
+    else:
+        _print(found)
+
+
+def summary(run: RunFolder) -> dict[str, Any]:
+    """What there is to know of a run in short."""
+    about, config = run.about(), run.config()
+    steps = [row["step"] for row in run.metrics()]
+    scored = [row["eval/reward"] for row in run.metrics() if "eval/reward" in row]
+    return {
+        "run": str(run.path),
+        "agent": config.agent,
+        "algorithm": config.algorithm,
+        "done": max(steps, default=0),
+        "steps": config.steps,
+        "before": scored[0] if scored else None,
+        "after": scored[-1] if len(scored) > 1 else None,
+        "best": max(scored[1:], default=None),
+        "held_out": about.get("held_out"),
+        "started": about.get("started"),
+        "data": about.get("data"),
+        "settings": config.model_dump(mode="json"),
+    }
+
+
+def _runs_in(folder: Path) -> list[RunFolder]:
+    from memory_r1.rl.run_folder import RUN_FILE, RunFolder
+
+    if (folder / RUN_FILE).is_file():
+        return [RunFolder.open(folder)]
+    return [RunFolder.open(file.parent) for file in sorted(folder.glob(f"*/{RUN_FILE}"))]
+
+
+def _print(found: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    from memory_r1.cli.output import console, shown
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("run", "agent", "by", "steps", "before", "after", "best", "n", "started"):
+        table.add_column(column, no_wrap=True)
+    for one in found:
+        table.add_row(
+            shown(one["run"]),
+            one["agent"],
+            one["algorithm"],
+            f"{one['done']}/{one['steps']}",
+            *(_score(one[name]) for name in ("before", "after", "best")),
+            str(one["held_out"]),
+            (one["started"] or "")[:16],
+        )
+    console().print(table)
+    names = [name for name in found[0]["settings"] if len({str(one["settings"].get(name)) for one in found}) > 1]
+    if len(found) > 1 and names:
+        differences = Table(box=None, pad_edge=False, title="Settings that differ", title_justify="left")
+        differences.add_column("setting")
+        for one in found:
+            differences.add_column(shown(Path(one["run"]).name))
+        for name in names:
+            differences.add_row(name, *(shown(str(one["settings"].get(name))) for one in found))
+        console().print(differences)
+
+
+def _score(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

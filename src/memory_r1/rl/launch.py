@@ -1,0 +1,99 @@
+"""Starts a run or goes on with one: data, folder, policy and watchers put together."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from memory_r1.errors import TrainingError
+from memory_r1.rl.config import TrainConfig
+from memory_r1.rl.episode import Task
+from memory_r1.rl.run_folder import RunFolder
+from memory_r1.rl.trainer import Trainer, shuffled
+from memory_r1.rl.watch import Watcher
+
+_HELD_OUT_SHARE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class TaskData:
+    """What a run learns from, and what it is tried on."""
+
+    tasks: Sequence[Task]
+    held_out: Sequence[Task]
+    about: dict[str, Any]
+    """`data` names it, `data_hash` is of its content."""
+
+
+def hold_out(tasks: Sequence[Task], seed: int = 0) -> tuple[list[Task], list[Task]]:
+    """Set a tenth of the tasks aside; none of fewer than ten."""
+    order = [tasks[index] for index in shuffled(len(tasks), seed, 0)]
+    count = int(len(tasks) * _HELD_OUT_SHARE)
+    return order[count:], order[:count]
+
+
+def file_hash(*paths: Path) -> str:
+    """Hash of files' contents, in order."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def start_run(out: str | Path, config: TrainConfig, data: TaskData, watchers: Sequence[Watcher] = ()) -> Trainer:
+    """A trainer for a new run.
+
+    Args:
+        out: Its folder, empty or not there yet.
+        config: What to do.
+        data: What is learnt from.
+        watchers: Told of every step.
+
+    Raises:
+        TrainingError: The folder is not empty, or there is no task.
+        MemoryR1Error: The model cannot be loaded, before the folder is made.
+    """
+    from memory_r1.rl.policy import Policy
+
+    if not data.tasks:
+        raise TrainingError("There is no task to learn from.", hint="Check the data and the builder's options.")
+    if RunFolder(out).path.is_dir() and any(RunFolder(out).path.iterdir()):
+        raise TrainingError(f"The folder {out} is not empty.", hint="Give another --out, or --resume it.")
+    policy = Policy(config)
+    about = {
+        **data.about,
+        "tasks": len(data.tasks),
+        "held_out": min(len(data.held_out), config.eval_tasks),
+        "command": shlex.join(["memory-r1", *sys.argv[1:]]),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "version": _version(),
+    }
+    run = RunFolder.create(out, config, about)
+    return Trainer(config, data.tasks, data.held_out, run, policy=policy, watchers=watchers)
+
+
+def resume_run(run: RunFolder, config: TrainConfig, data: TaskData, watchers: Sequence[Watcher] = ()) -> Trainer:
+    """A trainer that goes on from a run's last checkpoint.
+
+    Raises:
+        TrainingError: The data is not what the run began with, or there is no usable checkpoint.
+    """
+    if run.about().get("data_hash") != data.about.get("data_hash"):
+        raise TrainingError(
+            f"The data of {run.path} has changed since the run began.", hint="Restore it, or start a new run."
+        )
+    trainer = Trainer(config, data.tasks, data.held_out, run, watchers=watchers)
+    trainer.resume()
+    return trainer
+
+
+def _version() -> str:
+    from memory_r1 import __version__
+
+    return __version__

@@ -1,0 +1,196 @@
+"""The folder of a training run: what was asked for, what was measured, what was learnt.
+
+run.json             format, version, command, data, base model, scores; written anew as the run goes on
+config.json          every setting
+metrics.jsonl        one line a step
+curves.png           the main metrics over steps
+samples/             rollouts to read
+checkpoints/         to resume from; each is whole or not there
+adapter/             the best policy by held-out reward, with a card
+tensorboard/         the same metrics for TensorBoard
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from memory_r1.errors import TrainingError
+from memory_r1.rl.config import TrainConfig
+
+if TYPE_CHECKING:
+    from memory_r1.rl.policy import Policy
+
+FORMAT = 1
+RUN_FILE, CONFIG_FILE, METRICS_FILE = "run.json", "config.json", "metrics.jsonl"
+STATE_FILE = "state.pt"
+
+
+class RunFolder:
+    """One run's folder.
+
+    Args:
+        path: The folder; made by `create`.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).expanduser()
+
+    @classmethod
+    def create(cls, path: str | Path, config: TrainConfig, about: Mapping[str, Any]) -> RunFolder:
+        """Start a new run.
+
+        Args:
+            path: A folder that is empty or not there yet.
+            config: What was asked for.
+            about: More for `run.json`: command, data hash, date.
+
+        Raises:
+            TrainingError: The folder is not empty or cannot be written.
+        """
+        run = cls(path)
+        try:
+            run.path.mkdir(parents=True, exist_ok=True)
+            if any(run.path.iterdir()):
+                raise TrainingError(
+                    f"The folder {run.path} is not empty.",
+                    hint="Give another --out, or --resume to go on with its run.",
+                )
+            _write_text(run.path / CONFIG_FILE, config.model_dump_json(indent=2))
+            run.describe(format=FORMAT, **about)
+            (run.path / METRICS_FILE).touch()
+        except OSError as error:
+            raise TrainingError(f"{run.path} cannot be written: {error.strerror or error}.") from error
+        return run
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunFolder:
+        """Open a run that was started before.
+
+        Raises:
+            TrainingError: It is not a run folder, or one of another format.
+        """
+        run = cls(path)
+        found = run.about().get("format")
+        if found != FORMAT:
+            raise TrainingError(
+                f"{run.path} is a run of format {found}; this version reads format {FORMAT}.",
+                hint="Use the version of memory-r1 that made it, or start anew.",
+            )
+        return run
+
+    def about(self) -> dict[str, Any]:
+        """The content of `run.json`."""
+        return self._read(RUN_FILE)
+
+    def config(self) -> TrainConfig:
+        """What the run was asked for."""
+        try:
+            return TrainConfig(**self._read(CONFIG_FILE))
+        except ValueError as error:
+            raise TrainingError(
+                f"{self.path / CONFIG_FILE} is not a configuration of this version.", hint="Start the run anew."
+            ) from error
+
+    def describe(self, **more: Any) -> None:
+        """Add to `run.json`."""
+        known = self.about() if (self.path / RUN_FILE).exists() else {}
+        _write_text(self.path / RUN_FILE, json.dumps({**known, **more}, indent=2, ensure_ascii=False))
+
+    def metrics(self) -> Iterator[dict[str, Any]]:
+        """The lines of `metrics.jsonl`, a torn last one left out."""
+        path = self.path / METRICS_FILE
+        if not path.exists():
+            return
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                yield json.loads(line)
+            except ValueError:
+                return
+
+    def add_metrics(self, row: Mapping[str, Any]) -> None:
+        """Append a line to `metrics.jsonl`."""
+        with (self.path / METRICS_FILE).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def cut_metrics(self, step: int) -> None:
+        """Drop the lines after a step, which a resumed run writes again."""
+        kept = [json.dumps(row) for row in self.metrics() if row["step"] <= step]
+        _write_text(self.path / METRICS_FILE, "".join(f"{line}\n" for line in kept))
+
+    def add_sample(self, step: int, text: str) -> None:
+        """Write rollouts of a step to read."""
+        folder = self.path / "samples"
+        folder.mkdir(exist_ok=True)
+        _write_text(folder / f"step-{step:06}.md", text)
+
+    def save_checkpoint(self, step: int, state: Mapping[str, Any], *, keep: int) -> None:
+        """Write a checkpoint, then drop old ones.
+
+        Raises:
+            TrainingError: The disk is full or the folder not writable; earlier checkpoints stay.
+        """
+        import shutil
+
+        import torch
+
+        from memory_r1.rl.saving import whole_folder
+
+        folder = self.path / "checkpoints"
+        with whole_folder(folder / f"step-{step:06}") as made:
+            try:
+                torch.save(dict(state), made / STATE_FILE)
+            except RuntimeError as error:  # torch's writer reports a full disk as one
+                raise OSError(str(error).splitlines()[0]) from error
+        for old in self.checkpoints()[:-keep]:
+            shutil.rmtree(old)
+
+    def checkpoints(self) -> list[Path]:
+        """Folders of the checkpoints, oldest first."""
+        return sorted((self.path / "checkpoints").glob("step-*"))
+
+    def load_checkpoint(self) -> dict[str, Any]:
+        """The state of the last checkpoint.
+
+        Raises:
+            TrainingError: There is none, or it is damaged.
+        """
+        import torch
+
+        found = self.checkpoints()
+        if not found:
+            raise TrainingError(f"{self.path} has no checkpoint to resume from.", hint="Start the run anew.")
+        try:
+            state: dict[str, Any] = torch.load(found[-1] / STATE_FILE, map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, EOFError) as error:
+            raise TrainingError(
+                f"The checkpoint {found[-1]} cannot be read: {error}", hint="Delete its folder to use the one before."
+            ) from error
+        return state
+
+    def save_policy(self, policy: Policy, card: str) -> None:
+        """Write the policy and its card, in place of the one before."""
+        from memory_r1.rl.saving import whole_folder
+
+        with whole_folder(self.path / "adapter") as made:
+            policy.save(made)
+            (made / "README.md").write_text(card, encoding="utf-8")
+
+    def _read(self, name: str) -> dict[str, Any]:
+        path = self.path / name
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise TrainingError(f"{self.path} is not a run folder: no readable {name}.") from error
+        if not isinstance(content, dict):
+            raise TrainingError(f"{self.path} is not a run folder: {name} is no JSON object.")
+        return content
+
+
+def _write_text(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)

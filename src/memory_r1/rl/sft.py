@@ -1,0 +1,72 @@
+"""SFT: imitates demonstrations. The warm start of small models, and the paper's Memory-SFT baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from memory_r1.errors import PromptTooLongError, TrainingError
+from memory_r1.rl.episode import Task
+from memory_r1.rl.losses import average_tokens
+from memory_r1.rl.policy import Policy
+from memory_r1.rl.sampler import encode
+from memory_r1.rl.samples import Batch, Sample, Share
+
+
+def demonstrations(policy: Policy, tasks: Sequence[Task]) -> list[Sample]:
+    """Each task's prompt with the completion to imitate; tasks without one are left out.
+
+    Raises:
+        TrainingError: No task has a demonstration.
+        PromptTooLongError: One does not fit the model; names the task.
+    """
+    found = []
+    for task in tasks:
+        text = task.demonstration()
+        observation = None if text is None else task.start().observe()
+        if text is None or observation is None:
+            continue
+        prompt, target = encode(policy, observation, task.id).tokens, policy.tokenizer.encode_answer(text)
+        if len(prompt) + len(target) > policy.context_length:
+            raise PromptTooLongError(
+                f"The demonstration of {task.id} makes {len(prompt) + len(target)} tokens with its prompt; "
+                f"{policy.name} takes {policy.context_length}."
+            )
+        found.append(Sample(prompt, target))
+    if not found:
+        raise TrainingError(
+            "No task has a demonstration to imitate.",
+            hint="Use data with gold operations or answers, or train by grpo.",
+        )
+    return found
+
+
+class SFT:
+    """Turns batches of demonstrations into gradients.
+
+    Args:
+        policy: Who learns.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+
+    def backward(self, batch: Batch, share: Share, length: int) -> dict[str, torch.Tensor]:
+        """Add the gradient of the mean negative log-likelihood of the target tokens, and of them alone.
+
+        Args:
+            batch: Some of the demonstrations of an update.
+            share: How much of the update's average this batch makes up.
+            length: Not used.
+
+        Returns:
+            What to watch, means over the batch.
+        """
+        logprobs_N, entropy_N = self.policy.score(batch.packed)
+        loss = -average_tokens(logprobs_N, batch.packed.owners, "token")
+        self.policy.backward(loss * share.tokens)
+        return {
+            "losses/loss": loss.detach(),
+            "losses/entropy": entropy_N.detach().mean(),
+        }
