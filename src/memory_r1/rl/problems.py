@@ -146,7 +146,8 @@ def _fault(problem: Problem) -> str | None:
         gold = problem.facts[0].gold
         if len(problem.facts) == 1 and gold is not None and gold.target is not None and gold.target not in known:
             return "has a gold target that is not in its bank"
-    elif isinstance(problem, AnswerProblem):
-        if not all(0 <= place < len(problem.memories) for place in problem.relevant or ()):
-            return "has a relevant memory that is not there"
+    if isinstance(problem, AnswerProblem) and any(
+        not 0 <= place < len(problem.memories) for place in problem.relevant or ()
+    ):
+        return "has a relevant memory that is not there"
     return None
