@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from memory_r1.rl.run_folder import RunFolder
     from memory_r1.rl.trainer import Trainer
 
-LEARNING, KEEPING = "How to learn", "What to keep"
+DATA, LEARNING, KEEPING = "What to learn from", "How to learn", "What to keep"
 
 
 class AgentName(StrEnum):
@@ -37,11 +37,39 @@ class AlgorithmName(StrEnum):
 def train(
     agent: Annotated[AgentName, typer.Argument(help="Who is trained.")],
     data: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Tasks as JSON Lines, see docs/training.md.")
+        str | None,
+        typer.Option(
+            metavar="DATA",
+            rich_help_panel=DATA,
+            help="synthetic:COUNT, locomo:PATH, longmemeval:PATH, msc:PATH, or a .jsonl of conversations or tasks.",
+        ),
     ] = None,
     held_out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Held-out tasks; by default a tenth of the data is set aside.")
+        str | None,
+        typer.Option(
+            metavar="DATA",
+            rich_help_panel=DATA,
+            help="Held-out data; by default the data's own validation part, or a tenth of the tasks.",
+        ),
     ] = None,
+    rewards: Annotated[
+        str | None,
+        typer.Option(metavar="MIX", rich_help_panel=DATA, help="Reward terms: paper (exact match alone), default, ..."),
+    ] = None,
+    source: Annotated[
+        str, typer.Option(rich_help_panel=DATA, help="What the answerer's memories are: facts, turns or both.")
+    ] = "facts",
+    reader: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", rich_help_panel=DATA, help="Adapter of the reader that judges the manager."),
+    ] = None,
+    extractor: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", rich_help_panel=DATA, help="Adapter that takes facts from conversations."),
+    ] = None,
+    embedder: Annotated[
+        str, typer.Option(metavar="NAME", rich_help_panel=DATA, help="minilm, hash, a path or hub id.")
+    ] = "minilm",
     algo: Annotated[AlgorithmName, typer.Option(rich_help_panel=LEARNING, help="How to learn.")] = AlgorithmName.GRPO,
     preset: Annotated[str, typer.Option(rich_help_panel=LEARNING, help="laptop, paper or tiny.")] = "laptop",
     model: Annotated[
@@ -82,16 +110,29 @@ def train(
         _resume(out, steps, wandb)
         return
     if data is None:
-        raise ConfigError("There is nothing to learn from.", hint="Name a file of tasks by --data.")
+        raise ConfigError("There is nothing to learn from.", hint="Name it by --data, e.g. --data synthetic:100.")
     chosen = {"model": model, "start": start, "steps": steps, "lr": lr, "seed": seed, **_parsed(settings or [])}
     config = make_config(preset, algorithm=algo.value, agent=agent.value, **chosen)
-    _start(out or _next_folder(config), config, _tasks(data, held_out, config.seed), wandb)
+    described = {
+        "agent": agent.value,
+        "data": data,
+        "held_out": held_out,
+        "rewards": rewards,
+        "source": source,
+        "model": config.model,
+        "reader": reader,
+        "extractor": extractor,
+        "embedder": embedder,
+        "seed": config.seed,
+    }
+    _start(out or _next_folder(config), config, described, wandb)
 
 
-def _start(out: Path, config: TrainConfig, data: TaskData, wandb: str | None) -> None:
-    from memory_r1.rl.launch import start_run
+def _start(out: Path, config: TrainConfig, described: dict[str, Any], wandb: str | None) -> None:
+    from memory_r1.rl.launch import check_free, start_run
 
-    _go(start_run(out, config, data), wandb)
+    check_free(out)
+    _go(start_run(out, config, _tasks(described)), wandb)
 
 
 def _resume(out: Path, steps: int | None, wandb: str | None) -> None:
@@ -102,10 +143,7 @@ def _resume(out: Path, steps: int | None, wandb: str | None) -> None:
     config = run.config()
     if steps is not None:
         config = config.model_copy(update={"steps": steps})
-    about = run.about()
-    held_out = about.get("held_out_data")
-    data = _tasks(Path(about["data"]), Path(held_out) if held_out else None, config.seed)
-    _go(resume_run(run, config, data), wandb)
+    _go(resume_run(run, config, _tasks(run.about()["data_config"])), wandb)
 
 
 def _go(trainer: Trainer, wandb: str | None) -> None:
@@ -143,16 +181,18 @@ def _watchers(run: RunFolder, trainer: Trainer, wandb: str | None) -> list[Any]:
     return watchers
 
 
-def _tasks(data: Path, held_out: Path | None, seed: int) -> TaskData:
-    from memory_r1.rl.launch import TaskData, file_hash, hold_out
-    from memory_r1.rl.prompt_task import read_prompt_tasks
+def _tasks(described: dict[str, Any]) -> TaskData:
+    from pydantic import ValidationError
 
-    tasks, kept = read_prompt_tasks(data), read_prompt_tasks(held_out) if held_out else None
-    files = [data] if held_out is None else [data, held_out]
-    about = {"data": str(data), "held_out_data": held_out and str(held_out), "data_hash": file_hash(*files)}
-    if kept is not None:
-        return TaskData(tasks, kept, about)
-    return TaskData(*hold_out(tasks, seed), about)
+    from memory_r1.errors import ConfigError
+    from memory_r1.rl.agent_tasks import DataConfig, load_tasks
+
+    try:
+        config = DataConfig(**described)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(f"--{first['loc'][0]} is wrong: {first['msg']}.") from error
+    return load_tasks(config)
 
 
 def _parsed(settings: list[str]) -> dict[str, Any]:

@@ -46,6 +46,17 @@ def file_hash(*paths: Path) -> str:
     return digest.hexdigest()
 
 
+def check_free(out: str | Path) -> None:
+    """See that a new run can have a folder, before any time is spent.
+
+    Raises:
+        TrainingError: There is something in it.
+    """
+    path = Path(out).expanduser()
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise TrainingError(f"The folder {out} is not empty.", hint="Give another --out, or --resume it.")
+
+
 def start_run(out: str | Path, config: TrainConfig, data: TaskData, watchers: Sequence[Watcher] = ()) -> Trainer:
     """A trainer for a new run.
 
@@ -63,8 +74,7 @@ def start_run(out: str | Path, config: TrainConfig, data: TaskData, watchers: Se
 
     if not data.tasks:
         raise TrainingError("There is no task to learn from.", hint="Check the data and the builder's options.")
-    if RunFolder(out).path.is_dir() and any(RunFolder(out).path.iterdir()):
-        raise TrainingError(f"The folder {out} is not empty.", hint="Give another --out, or --resume it.")
+    check_free(out)
     policy = Policy(config)
     about = {
         **data.about,

@@ -1,0 +1,181 @@
+"""From the name of a data set to an agent's tasks: problems are built, and bound to prompts, reader and rewards."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from memory_r1.agents.answerer import AnswerAgent
+from memory_r1.agents.extractor import Extractor
+from memory_r1.agents.manager import MemoryManager
+from memory_r1.agents.prompts import Prompts
+from memory_r1.errors import ConfigError
+from memory_r1.lm.base import LanguageModel
+from memory_r1.lm.factory import make_lm
+from memory_r1.retrieval.factory import make_embedder
+from memory_r1.rl import build_conversations, build_synthetic
+from memory_r1.rl.answer_task import AnswerWorld
+from memory_r1.rl.bank_state import BankSearch
+from memory_r1.rl.build_options import AnswerOptions
+from memory_r1.rl.episode import Task
+from memory_r1.rl.extract_task import ExtractWorld
+from memory_r1.rl.fact_cache import FactCache
+from memory_r1.rl.launch import TaskData, file_hash, hold_out
+from memory_r1.rl.manager_task import ManagerWorld
+from memory_r1.rl.problems import Problem, read_problems
+from memory_r1.rl.prompt_task import read_prompt_tasks
+from memory_r1.rl.reader import FrozenReader
+from memory_r1.rl.rewards import weights_named
+from memory_r1.rl.training_data import Part, TrainingData, make_tasks, open_data
+
+AgentName = Literal["extractor", "manager", "answerer"]
+
+
+class DataConfig(BaseModel):
+    """Where tasks come from, and what they are scored with."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    agent: AgentName
+    data: str
+    """A file of tasks or problems (JSON Lines), or a name that `open_data` knows, e.g. `synthetic:200`."""
+    held_out: str | None = None
+    """The same; by default the data's own validation part, or else a tenth of the tasks."""
+    rewards: str | None = None
+    """Mix of reward terms by name; `extract` for the extractor, else `default`."""
+    source: Literal["facts", "turns", "both"] = "facts"
+    """What the Answer Agent's memories are made of."""
+    model: str = "bundled"
+    """Counts tokens, answers as the frozen reader, and extracts the facts of conversations that have none."""
+    reader: str | None = None
+    """Adapter of the frozen reader; None is the base model."""
+    extractor: str | None = None
+    """Adapter of the extractor; None is the base model."""
+    embedder: str = "minilm"
+    facts_folder: str | None = None
+    """Where extracted facts are kept between runs; the models' cache folder if None."""
+    seed: int = Field(0, ge=0)
+    """Decides which tasks are held out."""
+
+
+class _Workshop:
+    """Makes the tasks of one configuration."""
+
+    def __init__(self, config: DataConfig) -> None:
+        adapters = {"answer": config.reader, "extract": config.extractor}
+        self.config = config
+        self.lm: LanguageModel = make_lm(
+            config.model, adapters={name: path for name, path in adapters.items() if path is not None}
+        )
+        self.prompts = Prompts.load()
+        self.search = BankSearch(make_embedder(config.embedder))
+        self.weights = weights_named(config.rewards or ("extract" if config.agent == "extractor" else "default"))
+
+    def open(self, name: str, part: Part = "train") -> tuple[Sequence[Task], str]:
+        """Tasks and a hash of what they were made from."""
+        path = Path(name).expanduser()
+        if path.suffix == ".jsonl" and path.is_file():
+            kind = _kind(path)
+            if kind == "task":
+                return read_prompt_tasks(path), file_hash(path)
+            if kind == "problem":
+                return self._bind(read_problems(path)), file_hash(path)
+        data = open_data(name, part)
+        return self._bind(self._problems(data)), data.digest
+
+    def _problems(self, data: TrainingData) -> Sequence[Problem]:
+        agent, options = self.config.agent, AnswerOptions(source=self.config.source)
+        if data.synthetic:
+            if agent == "extractor":
+                return build_synthetic.extract_problems(data.synthetic)
+            if agent == "manager":
+                return build_synthetic.manager_problems(data.synthetic, self.search)
+            return build_synthetic.answer_problems(data.synthetic, self.search, options)
+        if agent == "extractor":
+            raise ConfigError(
+                f"{data.name} has no gold facts, so the extractor cannot learn from it.", hint="Use synthetic:COUNT."
+            )
+        facts = None
+        if agent == "manager" or self.config.source != "turns":
+            cache = FactCache(self._facts_folder(), self._extractor(), name=self._extractor_name())
+            facts = {one.id: cache.facts(one) for one in data.conversations}
+        if agent == "manager":
+            return build_conversations.manager_problems(data.conversations, self.search, facts=facts, source=data.name)
+        return build_conversations.answer_problems(
+            data.conversations, self.search, options, facts=facts, source=data.name
+        )
+
+    def _bind(self, problems: Sequence[Problem]) -> Sequence[Task]:
+        agent = self.config.agent
+        if agent == "extractor":
+            return make_tasks(problems, extract=ExtractWorld(self.lm, self.prompts, self.weights))
+        if agent == "answerer":
+            answerer = AnswerAgent(self.lm, self.prompts)
+            return make_tasks(problems, answer=AnswerWorld(answerer, self.weights))
+        reader = AnswerAgent(self.lm, self.prompts, adapter=None if self.config.reader is None else "answer")
+        world = ManagerWorld(MemoryManager(self.lm, self.prompts), FrozenReader(reader), self.search, self.weights)
+        return make_tasks(problems, manager=world)
+
+    def _extractor(self) -> Extractor:
+        return Extractor(self.lm, self.prompts, adapter=None if self.config.extractor is None else "extract")
+
+    def _extractor_name(self) -> str:
+        adapter = self.config.extractor
+        return (
+            self.lm.name
+            if adapter is None
+            else f"{self.lm.name}/{file_hash(Path(adapter, 'adapter_model.safetensors'))}"
+        )
+
+    def _facts_folder(self) -> Path:
+        from memory_r1.lm.bundled import cache_folder
+
+        return Path(self.config.facts_folder) if self.config.facts_folder else cache_folder() / "facts"
+
+
+def load_tasks(config: DataConfig) -> TaskData:
+    """The tasks of an agent, and others held out from training.
+
+    Raises:
+        ConfigError: A name is unknown, or the data does not suit the agent.
+        InvalidInputError: A file cannot be read or used; the message names the line or the conversation.
+    """
+    shop = _Workshop(config)
+    tasks, digest = shop.open(config.data)
+    about = {"data": config.data, "data_config": config.model_dump(mode="json")}
+    name, part = (config.held_out, "all") if config.held_out else _own_validation(config.data)
+    if name is None:
+        return TaskData(*hold_out(tasks, config.seed), {**about, "data_hash": digest})
+    if name.startswith("synthetic") and part == "all":
+        part = "validation"
+    held_out, other = shop.open(name, part)
+    return TaskData(tasks, held_out, {**about, "data_hash": f"{digest}+{other}"})
+
+
+def _own_validation(name: str) -> tuple[str | None, Part]:
+    """The validation part of a data set that has one."""
+    if name.startswith("synthetic"):
+        count = name.partition("@")[0].partition(":")[2]
+        return f"synthetic:{max(2, int(count or 100) // 10)}", "validation"
+    return (name, "validation") if name.startswith("locomo:") else (None, "all")
+
+
+def _kind(path: Path) -> Literal["task", "problem", "conversation"]:
+    """What a file of JSON Lines holds, by its first line; a damaged one is left to the conversations' reader."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        line = next((line for line in file if line.strip()), "")
+    try:
+        first = json.loads(line)
+    except ValueError:
+        return "conversation"
+    if isinstance(first, dict) and "prompt" in first:
+        return "task"
+    return (
+        "problem"
+        if isinstance(first, dict) and first.get("type") in ("manager", "answer", "extract")
+        else "conversation"
+    )
