@@ -52,6 +52,7 @@ def test_delete_retires_and_noop_changes_nothing(memory, script, ann) -> None:
         ("I think we should probably add this one.", "no JSON"),
         ('{"op":"UPDATE","id":7,"text":"Ann has a dog named Scout."}', "7"),
         ('{"op":"UPDATE","text":"x"}', "id"),
+        ('{"op":"UPDATE","id":0,"text":"Scout is second."}', "keeps nothing"),
         ('{"op":"FORGET","id":0}', "FORGET"),
         ('{"op":"UPDATE","id":0', ""),
         ("", ""),

@@ -149,22 +149,27 @@ class MemoryManager:
 
 
 def _grounded(parsed: Parsed, fact: Fact, candidates: Sequence[MemoryRecord]) -> Parsed:
-    """Refuse a text that is made up or says nothing of the fact: either would lose it."""
+    """Refuse a text that is made up, or that drops all of the fact or of the memory it replaces."""
     if parsed.text is None:
         return parsed
     given = [fact.text] + ([candidates[parsed.target].text] if parsed.target is not None else [])
     made_up = Sources(given).support(parsed.text).share < _LEAST_SUPPORT
+    told = _tells(parsed.text, fact.text, fact.provenance.speaker)
     if parsed.kind is OperationKind.ADD:
         # the operation is sound; only the words are not the fact's
-        return Parsed(parsed.kind, text=None if made_up or not _tells(parsed.text, fact) else parsed.text)
+        return Parsed(parsed.kind, text=parsed.text if told and not made_up else None)
     if made_up:
         return Parsed(rejected=f"UPDATE with a made-up text for memory {parsed.target}")
-    if not _tells(parsed.text, fact):
+    if not told:
         return Parsed(rejected=f"UPDATE of memory {parsed.target} says nothing of the fact")
+    if parsed.target is not None:
+        memory = candidates[parsed.target]
+        if not _tells(parsed.text, memory.text, memory.provenance.speaker):
+            return Parsed(rejected=f"UPDATE of memory {parsed.target} keeps nothing of it")
     return parsed
 
 
-def _tells(text: str, fact: Fact) -> bool:
-    speaker = fact.provenance.speaker or ""
-    said = fact.text.replace(speaker, " ") if speaker else fact.text
+def _tells(text: str, source: str, speaker: str | None) -> bool:
+    """Whether a text holds anything of a source besides the speaker's name."""
+    said = source.replace(speaker, " ") if speaker else source
     return overlap(said, text) > 0 or not overlap(said, said)
