@@ -175,3 +175,11 @@ def test_reference_is_the_start_adapter_and_stays(tiny_model, toy_tasks, tmp_pat
         shake(policy)
         assert not torch.allclose(policy.score(batch.packed)[0], batch.column("reference"), atol=1e-2)
         assert torch.allclose(policy.score(batch.packed, "reference")[0], batch.column("reference"), atol=1e-5)
+
+
+def test_merging_for_sampling_leaves_the_weights_as_they_were(tiny_model, toy_tasks):
+    policy = Policy(make_config("tiny", model=tiny_model))
+    shake(policy)
+    before = {name: weight.clone() for name, weight in policy.model.named_parameters()}
+    play(policy, toy_tasks, completions=2, temperature=1.0, seed=1)
+    assert all(torch.equal(weight, before[name]) for name, weight in policy.model.named_parameters())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +24,7 @@ from memory_r1.lm.prefix import PrefixCache
 from memory_r1.lm.quiet import quiet_peft
 from memory_r1.rl.attention import packed_logits, shared_prefix
 from memory_r1.rl.config import TrainConfig
+from memory_r1.rl.merging import merged
 from memory_r1.rl.packing import Packed
 from memory_r1.rl.saving import save_adapter, save_full
 
@@ -90,7 +91,7 @@ class Policy:
 
     def sample(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Generated]:
         """Continue prompts by the policy; a prompt that comes several times is computed once."""
-        with torch.no_grad(), self._playing("policy"):
+        with torch.no_grad(), self._playing("policy"), self._merged():
             return self._generator.run(prompts, sampling, "policy")
 
     def score(self, packed: Packed, role: Role = "policy") -> tuple[torch.Tensor, torch.Tensor]:
@@ -208,6 +209,9 @@ class Policy:
             yield model
         finally:
             model.eval()
+
+    def _merged(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._peft is None else merged(self._peft.base_model, "policy")
 
     def _adapter_weights(self, role: Role) -> list[tuple[str, torch.nn.Parameter]]:
         return [(name, weight) for name, weight in self.model.named_parameters() if f".{role}." in name]
