@@ -45,6 +45,26 @@ def test_an_agent_is_trained_from_synthetic_conversations(roomy_model, tmp_path,
     assert (one["agent"], one["algorithm"], one["done"]) == (agent, algorithm, 1)
 
 
+def test_both_agents_learn_in_turns_and_go_on(roomy_model, tmp_path):
+    out = tmp_path / "joint"
+    more = ("--set", "eval_tasks=1", "--set", "prompts=2", "--set", "completions=2", "--set", "zero_variance=keep")
+    done = run(
+        *("train", "joint", "--data", "synthetic:2", "--preset", "tiny", "--steps", 2, "--every", 1, "--lr", 0.01),
+        *("--model", roomy_model, "--embedder", "hash", "--out", out, *more),
+    )
+    assert done.exit_code == 0, done.output
+    assert done.stdout.count("Held-out reward") == 2
+    turns = [line.split(",")[0] for line in done.stderr.splitlines() if ", from step " in line]
+    assert turns == ["answerer", "manager"] * 2
+    used = (out / "answerer" / "reader-now" / "adapter_model.safetensors").read_bytes()
+    assert used == (out / "answerer" / "adapter" / "adapter_model.safetensors").read_bytes()
+
+    again = run("train", "joint", "--out", out, "--resume", "--steps", 3)
+    assert again.exit_code == 0, again.output
+    for agent in ("answerer", "manager"):
+        assert [row["step"] for row in RunFolder(out / agent).metrics()] == [0, 1, 2, 3]
+
+
 def test_runs_shows_in_what_runs_differ(tiny_model, task_file, tmp_path):
     for name, lr in (("slow", 0.001), ("fast", 0.01)):
         done = run(

@@ -24,6 +24,7 @@ class AgentName(StrEnum):
     EXTRACTOR = "extractor"
     MANAGER = "manager"
     ANSWERER = "answerer"
+    JOINT = "joint"
 
 
 class AlgorithmName(StrEnum):
@@ -81,6 +82,12 @@ def train(
     steps: Annotated[int | None, typer.Option(rich_help_panel=LEARNING, help="Training steps.")] = None,
     lr: Annotated[float | None, typer.Option(rich_help_panel=LEARNING, help="Learning rate.")] = None,
     seed: Annotated[int | None, typer.Option(rich_help_panel=LEARNING, help="Makes the run repeatable.")] = None,
+    manager_start: Annotated[
+        str | None, typer.Option(metavar="FOLDER", rich_help_panel=LEARNING, help="joint: the manager's adapter.")
+    ] = None,
+    every: Annotated[
+        int, typer.Option(rich_help_panel=LEARNING, help="joint: steps of each agent's turn.", min=1)
+    ] = 10,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", rich_help_panel=LEARNING, help="Any other setting; repeatable."),
@@ -101,19 +108,20 @@ def train(
     ] = None,
 ) -> None:
     """Train an agent on tasks, and see it improve on tasks it never saw."""
+    from memory_r1.cli.train_joint import resume_joint, start_joint
     from memory_r1.errors import ConfigError
     from memory_r1.rl.config import make_config
 
     if resume:
         if out is None:
             raise ConfigError("--resume needs the run's folder.", hint="Name it by --out.")
-        _resume(out, steps, wandb)
+        (resume_joint if agent is AgentName.JOINT else _resume)(out, steps, wandb)
         return
     if data is None:
         raise ConfigError("There is nothing to learn from.", hint="Name it by --data, e.g. --data synthetic:100.")
     chosen = {"model": model, "start": start, "steps": steps, "lr": lr, "seed": seed, **_parsed(settings or [])}
     config = make_config(preset, algorithm=algo.value, agent=agent.value, **chosen)
-    described = {
+    described: dict[str, Any] = {
         "agent": agent.value,
         "data": data,
         "held_out": held_out,
@@ -125,14 +133,20 @@ def train(
         "embedder": embedder,
         "seed": config.seed,
     }
-    _start(out or _next_folder(config), config, described, wandb)
+    folder = out or _next_folder(config)
+    if agent is not AgentName.JOINT:
+        _start(folder, config, described, wandb)
+        return
+    starts = {"answerer": start, "manager": manager_start}
+    configs = {name: config.model_copy(update={"agent": name, "start": one}) for name, one in starts.items()}
+    start_joint(folder, configs, described, every, wandb)
 
 
 def _start(out: Path, config: TrainConfig, described: dict[str, Any], wandb: str | None) -> None:
     from memory_r1.rl.launch import check_free, start_run
 
     check_free(out)
-    _go(start_run(out, config, _tasks(described)), wandb)
+    _go(start_run(out, config, load_described(described)), wandb)
 
 
 def _resume(out: Path, steps: int | None, wandb: str | None) -> None:
@@ -140,40 +154,55 @@ def _resume(out: Path, steps: int | None, wandb: str | None) -> None:
     from memory_r1.rl.run_folder import RunFolder
 
     run = RunFolder.open(out)
-    config = run.config()
-    if steps is not None:
-        config = config.model_copy(update={"steps": steps})
-    _go(resume_run(run, config, _tasks(run.about()["data_config"])), wandb)
+    _go(resume_run(run, resumed_config(run, steps), load_described(run.about()["data_config"])), wandb)
+
+
+def resumed_config(run: RunFolder, steps: int | None) -> TrainConfig:
+    """What a run was asked for, with another number of steps if one is given."""
+    return run.config() if steps is None else run.config().model_copy(update={"steps": steps})
 
 
 def _go(trainer: Trainer, wandb: str | None) -> None:
-    from memory_r1.cli.output import console, note
+    from memory_r1.cli.output import note
 
-    run = trainer.run
-    note(f"Run folder: {run.path}. Ctrl-C saves and stops.")
-    watchers = _watchers(run, trainer, wandb)
-    trainer.watchers = watchers
+    note(f"Run folder: {trainer.run.path}. Ctrl-C saves and stops.")
+    watchers = trainer.watchers = watchers_of(trainer, wandb)
     try:
         done = trainer.train()
     finally:
-        for watcher in watchers:
-            watcher.close()
+        close(watchers)
     if not done:
-        note(f"Stopped after step {trainer.progress.step}. Go on: memory-r1 train ... --out {run.path} --resume")
+        note(
+            f"Stopped after step {trainer.progress.step}. Go on: memory-r1 train ... --out {trainer.run.path} --resume"
+        )
         raise typer.Exit(130)
+    report(trainer.run)
+
+
+def report(run: RunFolder) -> None:
+    """Print what a run came to."""
+    from memory_r1.cli.output import console
+
     about = run.about()
     if "before" in about:
-        console().print(
-            f"Held-out reward {about['before']:.3f} before, {about['after']:.3f} after, best {about['best']:.3f} "
-            f"({about['held_out']} tasks)."
-        )
+        best = "" if about["best"] is None else f", best {about['best']:.3f}"
+        scores = f"{about['before']:.3f} before, {about['after']:.3f} after{best}"
+        console().print(f"Held-out reward {scores} ({about['held_out']} tasks).")
     console().print(f"Adapter: {run.path / 'adapter'}")
 
 
-def _watchers(run: RunFolder, trainer: Trainer, wandb: str | None) -> list[Any]:
+def close(watchers: list[Any]) -> None:
+    """Tell watchers that it is over."""
+    for watcher in watchers:
+        watcher.close()
+
+
+def watchers_of(trainer: Trainer, wandb: str | None) -> list[Any]:
+    """TensorBoard, the bar at the terminal, and W&B if asked for."""
     from memory_r1.cli.output import console
     from memory_r1.rl.watch import ProgressBar, TensorBoard, WandB
 
+    run = trainer.run
     watchers: list[Any] = [TensorBoard(run.path / "tensorboard")]
     if wandb is not None:
         watchers.append(WandB(wandb, run.path.name, trainer.config.model_dump()))
@@ -181,7 +210,8 @@ def _watchers(run: RunFolder, trainer: Trainer, wandb: str | None) -> list[Any]:
     return watchers
 
 
-def _tasks(described: dict[str, Any]) -> TaskData:
+def load_described(described: dict[str, Any]) -> TaskData:
+    """The tasks that a `DataConfig` describes."""
     from pydantic import ValidationError
 
     from memory_r1.errors import ConfigError

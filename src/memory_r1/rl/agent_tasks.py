@@ -14,8 +14,8 @@ from memory_r1.agents.extractor import Extractor
 from memory_r1.agents.manager import MemoryManager
 from memory_r1.agents.prompts import Prompts
 from memory_r1.errors import ConfigError
-from memory_r1.lm.base import LanguageModel
 from memory_r1.lm.factory import make_lm
+from memory_r1.lm.local import LocalLM
 from memory_r1.retrieval.factory import make_embedder
 from memory_r1.rl import build_conversations, build_synthetic
 from memory_r1.rl.answer_task import AnswerWorld
@@ -68,9 +68,8 @@ class _Workshop:
     def __init__(self, config: DataConfig) -> None:
         adapters = {"answer": config.reader, "extract": config.extractor}
         self.config = config
-        self.lm: LanguageModel = make_lm(
-            config.model, adapters={name: path for name, path in adapters.items() if path is not None}
-        )
+        self.readers: list[FrozenReader] = []
+        self.lm = _local(config.model, {name: path for name, path in adapters.items() if path is not None})
         self.prompts = Prompts.load()
         self.search = BankSearch(make_embedder(config.embedder))
         self.weights = weights_named(config.rewards or ("extract" if config.agent == "extractor" else "default"))
@@ -117,8 +116,16 @@ class _Workshop:
             answerer = AnswerAgent(self.lm, self.prompts)
             return make_tasks(problems, answer=AnswerWorld(answerer, self.weights))
         reader = AnswerAgent(self.lm, self.prompts, adapter=None if self.config.reader is None else "answer")
-        world = ManagerWorld(MemoryManager(self.lm, self.prompts), FrozenReader(reader), self.search, self.weights)
+        frozen = FrozenReader(reader)
+        self.readers.append(frozen)
+        world = ManagerWorld(MemoryManager(self.lm, self.prompts), frozen, self.search, self.weights)
         return make_tasks(problems, manager=world)
+
+    def use_reader(self, adapter: Path) -> None:
+        """Let another adapter answer from now on."""
+        self.lm.load_adapter("answer", adapter)
+        for reader in self.readers:
+            reader.forget()
 
     def _extractor(self) -> Extractor:
         return Extractor(self.lm, self.prompts, adapter=None if self.config.extractor is None else "extract")
@@ -137,6 +144,13 @@ class _Workshop:
         return Path(self.config.facts_folder) if self.config.facts_folder else cache_folder() / "facts"
 
 
+def _local(model: str, adapters: dict[str, str]) -> LocalLM:
+    lm = make_lm(model, adapters=adapters)
+    if not isinstance(lm, LocalLM):
+        raise ConfigError(f"The model {model} is remote and cannot be trained.", hint="Give a folder or a hub id.")
+    return lm
+
+
 def load_tasks(config: DataConfig) -> TaskData:
     """The tasks of an agent, and others held out from training.
 
@@ -149,11 +163,11 @@ def load_tasks(config: DataConfig) -> TaskData:
     about = {"data": config.data, "data_config": config.model_dump(mode="json")}
     name, part = (config.held_out, "all") if config.held_out else _own_validation(config.data)
     if name is None:
-        return TaskData(*hold_out(tasks, config.seed), {**about, "data_hash": digest})
+        return TaskData(*hold_out(tasks, config.seed), {**about, "data_hash": digest}, shop.use_reader)
     if name.startswith("synthetic") and part == "all":
         part = "validation"
     held_out, other = shop.open(name, part)
-    return TaskData(tasks, held_out, {**about, "data_hash": f"{digest}+{other}"})
+    return TaskData(tasks, held_out, {**about, "data_hash": f"{digest}+{other}"}, shop.use_reader)
 
 
 def _own_validation(name: str) -> tuple[str | None, Part]:

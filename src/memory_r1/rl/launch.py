@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +29,8 @@ class TaskData:
     held_out: Sequence[Task]
     about: dict[str, Any]
     """`data` names it, `data_hash` is of its content."""
+    use_reader: Callable[[Path], None] | None = None
+    """Puts another adapter in place of the frozen reader's, if rewards come from one."""
 
 
 def hold_out(tasks: Sequence[Task], seed: int = 0) -> tuple[list[Task], list[Task]]:

@@ -39,6 +39,10 @@ class FrozenReader:
         self.asked = 0
         """Answers that the model had to give."""
 
+    def forget(self) -> None:
+        """Drop all answers, because the agent's policy has changed."""
+        self._known.clear()
+
     def answer(self, asks: Sequence[Ask]) -> list[Answer]:
         """Answer questions.
 

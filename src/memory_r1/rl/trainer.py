@@ -122,6 +122,11 @@ class Trainer:
             self._finish()
         return done
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it was asked to stop."""
+        return self._stop.is_set()
+
     def stop(self) -> None:
         """Ask the run to save and end after the step that is under way; safe from other threads."""
         self._stop.set()
