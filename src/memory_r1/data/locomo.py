@@ -11,7 +11,6 @@ The file `locomo10.json` has quirks that a reader would trip over; they are mend
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -19,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from memory_r1.data.conversation import Conversation, Question, Session, Turn
+from memory_r1.data.files import DataFile
 from memory_r1.errors import InvalidInputError
 
-FILE_NAME = "locomo10.json"
-"""The released file's name; looked for when a folder is given, there or in its `locomo` folder."""
+_FILE = DataFile(
+    "locomo10.json", "locomo", "a LoCoMo file", "Fetch data/locomo10.json of github.com/snap-research/LoCoMo anew."
+)
 
 CATEGORIES: Mapping[int, str] = {
     1: "multi-hop",
@@ -52,11 +53,11 @@ def load_locomo(path: str | Path, conversation: str | None = None) -> list[Conve
         InvalidInputError: There is no such file or conversation, or the file is not LoCoMo's.
     """
     file = find_locomo(path)
-    samples = _read(file)
+    samples = _FILE.items(file, "conversations")
     try:
         loaded = [_conversation(sample) for sample in samples]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _foreign(file, f"{type(error).__name__}: {error}") from error
+        raise _FILE.foreign(file, f"{type(error).__name__}: {error}") from error
     if conversation is None:
         return loaded
     chosen = [one for one in loaded if one.id == conversation]
@@ -74,15 +75,7 @@ def find_locomo(path: str | Path) -> Path:
     Raises:
         InvalidInputError: Nothing is there.
     """
-    path = Path(path).expanduser()
-    if path.is_file():
-        return path
-    if not path.exists():
-        raise InvalidInputError(f"{path} does not exist.", hint=f"Give the path of LoCoMo's {FILE_NAME}.")
-    for candidate in (path / FILE_NAME, path / "locomo" / FILE_NAME):
-        if candidate.is_file():
-            return candidate
-    raise InvalidInputError(f"{path} holds no {FILE_NAME}.", hint=f"Put it there or under {path / 'locomo'}.")
+    return _FILE.find(path)
 
 
 def parse_evidence(raw: Sequence[str], known: Sequence[str] | frozenset[str]) -> tuple[str, ...]:
@@ -94,27 +87,6 @@ def parse_evidence(raw: Sequence[str], known: Sequence[str] | frozenset[str]) ->
     """
     mended = (f"D{int(session)}:{int(turn)}" for text in raw for session, turn in _EVIDENCE_ID.findall(text))
     return tuple(dict.fromkeys(turn_id for turn_id in mended if turn_id in known))
-
-
-def _read(file: Path) -> list[Any]:
-    try:
-        samples = json.loads(file.read_bytes().decode("utf-8"))
-    except OSError as error:
-        raise InvalidInputError(f"{file} cannot be read: {error.strerror or error}.") from error
-    except UnicodeDecodeError as error:
-        raise _foreign(file, f"not UTF-8 at byte {error.start}") from error
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise _foreign(file, f"no complete JSON: {error}") from error
-    if not isinstance(samples, list) or not samples:
-        raise _foreign(file, "not a list of conversations")
-    return samples
-
-
-def _foreign(file: Path, why: str) -> InvalidInputError:
-    return InvalidInputError(
-        f"{file} is not a LoCoMo file ({why}).",
-        hint=f"Fetch data/{FILE_NAME} of github.com/snap-research/LoCoMo anew.",
-    )
 
 
 def _conversation(sample: Mapping[str, Any]) -> Conversation:

@@ -12,19 +12,20 @@ with its own sessions. Each becomes a conversation with one question:
 
 from __future__ import annotations
 
-import gzip
-import json
-import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from memory_r1.data.conversation import Conversation, Question, Session, Turn
-from memory_r1.errors import InvalidInputError
+from memory_r1.data.files import DataFile
 
-FILE_NAME = "longmemeval_oracle.json"
-"""Looked for, also with `.gz`, when a folder is given, there or in its `longmemeval` folder."""
+_FILE = DataFile(
+    "longmemeval_oracle.json",
+    "longmemeval",
+    "a LongMemEval file",
+    "Fetch the cleaned release anew; see github.com/xiaowu0162/LongMemEval.",
+)
 
 TYPES = (
     "single-session-user",
@@ -54,17 +55,17 @@ def load_longmemeval(path: str | Path) -> list[Conversation]:
         InvalidInputError: There is no such file, it is cut off, or it is not LongMemEval's.
     """
     file = find_longmemeval(path)
-    items = _read(file)
+    items = _FILE.items(file, "questions")
     conversations = []
     for place, item in enumerate(items):
         try:
             conversations.append(_conversation(item))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise _foreign(file, f"item {place}: {type(error).__name__}: {error}") from error
+            raise _FILE.foreign(file, f"item {place}: {type(error).__name__}: {error}") from error
     names = [one.id for one in conversations]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise _foreign(file, f"the question {twice!r} is there twice")
+        raise _FILE.foreign(file, f"the question {twice!r} is there twice")
     return conversations
 
 
@@ -78,11 +79,11 @@ def load_explanations(path: str | Path) -> dict[str, str]:
     try:
         return {
             item["question_id"]: str(item["answer"])
-            for item in _read(file)
+            for item in _FILE.items(file, "questions")
             if item["question_id"].endswith(_ABSTENTION)
         }
     except (KeyError, TypeError, AttributeError) as error:
-        raise _foreign(file, f"{type(error).__name__}: {error}") from error
+        raise _FILE.foreign(file, f"{type(error).__name__}: {error}") from error
 
 
 def find_longmemeval(path: str | Path) -> Path:
@@ -91,42 +92,7 @@ def find_longmemeval(path: str | Path) -> Path:
     Raises:
         InvalidInputError: Nothing is there.
     """
-    path = Path(path).expanduser()
-    if path.is_file():
-        return path
-    if not path.exists():
-        raise InvalidInputError(f"{path} does not exist.", hint=f"Give the path of LongMemEval's {FILE_NAME}.")
-    for folder in (path, path / "longmemeval"):
-        for name in (FILE_NAME, f"{FILE_NAME}.gz"):
-            if (folder / name).is_file():
-                return folder / name
-    raise InvalidInputError(f"{path} holds no {FILE_NAME} or {FILE_NAME}.gz.", hint="Put it there.")
-
-
-def _read(file: Path) -> list[Any]:
-    try:
-        content = file.read_bytes()
-        if content[:2] == b"\x1f\x8b":
-            content = gzip.decompress(content)
-        items = json.loads(content.decode("utf-8"))
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise _foreign(file, f"the gzip data is cut off or damaged: {error}") from error
-    except OSError as error:
-        raise InvalidInputError(f"{file} cannot be read: {error.strerror or error}.") from error
-    except UnicodeDecodeError as error:
-        raise _foreign(file, f"not UTF-8 at byte {error.start}") from error
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise _foreign(file, f"no complete JSON: {error}") from error
-    if not isinstance(items, list) or not items:
-        raise _foreign(file, "not a list of questions")
-    return items
-
-
-def _foreign(file: Path, why: str) -> InvalidInputError:
-    return InvalidInputError(
-        f"{file} is not a LongMemEval file ({why}).",
-        hint="Fetch the cleaned release anew; see github.com/xiaowu0162/LongMemEval.",
-    )
+    return _FILE.find(path)
 
 
 def _conversation(item: Mapping[str, Any]) -> Conversation:

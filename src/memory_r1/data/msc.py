@@ -15,18 +15,20 @@ Nothing is dated, and no turn is named as evidence.
 
 from __future__ import annotations
 
-import gzip
 import json
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from memory_r1.data.conversation import Conversation, Question, Session, Turn
-from memory_r1.errors import InvalidInputError
+from memory_r1.data.files import DataFile
 
-FILE_NAME = "msc_self_instruct_reconstructed_s1-4.jsonl"
-"""Looked for, also with `.gz`, when a folder is given, there or in its `msc` folder."""
+_FILE = DataFile(
+    "msc_self_instruct_reconstructed_s1-4.jsonl",
+    "msc",
+    "a file of MSC-Self-Instruct conversations",
+    "See docs/training-data.md for the format.",
+)
 
 SPEAKERS = ("Speaker 1", "Speaker 2")
 """Everybody's names."""
@@ -46,18 +48,18 @@ def load_msc(path: str | Path) -> list[Conversation]:
     """
     file = find_msc(path)
     conversations: dict[str, Conversation] = {}
-    for number, line in enumerate(_lines(file), start=1):
+    for number, line in enumerate(_FILE.text(file).split("\n"), start=1):
         if not line.strip():
             continue
         try:
             one = _conversation(json.loads(line))
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise _foreign(file, f"line {number}: {type(error).__name__}: {error}") from error
+            raise _FILE.foreign(file, f"line {number}: {type(error).__name__}: {error}") from error
         if one.id in conversations:
-            raise _foreign(file, f"line {number}: there is already a conversation {one.id!r}")
+            raise _FILE.foreign(file, f"line {number}: there is already a conversation {one.id!r}")
         conversations[one.id] = one
     if not conversations:
-        raise _foreign(file, "it is empty")
+        raise _FILE.foreign(file, "it is empty")
     return list(conversations.values())
 
 
@@ -67,37 +69,7 @@ def find_msc(path: str | Path) -> Path:
     Raises:
         InvalidInputError: Nothing is there.
     """
-    path = Path(path).expanduser()
-    if path.is_file():
-        return path
-    if not path.exists():
-        raise InvalidInputError(f"{path} does not exist.", hint=f"Give the path of {FILE_NAME}.")
-    for folder in (path, path / "msc"):
-        for name in (FILE_NAME, f"{FILE_NAME}.gz"):
-            if (folder / name).is_file():
-                return folder / name
-    raise InvalidInputError(f"{path} holds no {FILE_NAME} or {FILE_NAME}.gz.", hint="Put it there.")
-
-
-def _lines(file: Path) -> list[str]:
-    try:
-        content = file.read_bytes()
-        if content[:2] == b"\x1f\x8b":
-            content = gzip.decompress(content)
-        return content.decode("utf-8").split("\n")
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise _foreign(file, f"the gzip data is cut off or damaged: {error}") from error
-    except OSError as error:
-        raise InvalidInputError(f"{file} cannot be read: {error.strerror or error}.") from error
-    except UnicodeDecodeError as error:
-        raise _foreign(file, f"not UTF-8 at byte {error.start}") from error
-
-
-def _foreign(file: Path, why: str) -> InvalidInputError:
-    return InvalidInputError(
-        f"{file} is not a file of MSC-Self-Instruct conversations ({why}).",
-        hint="See docs/training-data.md for the format.",
-    )
+    return _FILE.find(path)
 
 
 def _conversation(record: Mapping[str, Any]) -> Conversation:
