@@ -70,7 +70,7 @@ class TrainConfig(BaseModel):
     """Passes over the rollouts of a step."""
     minibatches: int = Field(1, ge=1)
     """Optimiser updates a pass."""
-    pack_tokens: int = Field(4096, ge=1)
+    pack_tokens: int = Field(2048, ge=1)
     """Most tokens of one forward and backward pass; a group that is larger goes through alone."""
 
     # GRPO and PPO
