@@ -61,7 +61,7 @@ class Settings(BaseSettings):
     """Folder with prompt files that replace the shipped ones of the same name."""
     candidates: int = Field(default=8, ge=1, le=50)
     """How many existing memories the manager sees for a fact."""
-    context_turns: int = Field(default=2, ge=0, le=20)
+    context_turns: int = Field(default=1, ge=0, le=20)
     """How many earlier turns the extractor may take names from; a prompt with `$context` shows them to the model."""
     roles: tuple[str, ...] = ("user",)
     """Chat roles whose messages become memories; the others are read as context only."""

@@ -62,7 +62,7 @@ def ingest(
     extractor: Extractor,
     curator: Curator,
     *,
-    context_turns: int = 2,
+    context_turns: int = 1,
     sessions: int | None = None,
     on_event: Callable[[IngestEvent], None] | None = None,
 ) -> IngestReport:

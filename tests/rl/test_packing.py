@@ -109,7 +109,9 @@ def test_sharing_a_beginning_changes_nothing_but_the_size(
 def test_batches_keep_order_and_limit(many: list[Node], limit: int) -> None:
     packs = batches(many, limit)
     assert [index for indices in packs for index in indices] == list(range(len(many)))
-    assert all(sum(many[index].size for index in indices) <= limit or len(indices) == 1 for indices in packs)
+    for indices in packs:
+        together = share_beginning([many[index] for index in indices], least=1)
+        assert sum(tree.size for tree in together) <= limit or len(indices) == 1
 
 
 def test_what_cannot_be_packed_is_refused() -> None:

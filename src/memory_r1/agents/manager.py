@@ -116,6 +116,8 @@ class MemoryManager:
         parsed = parse_decision(completion.text, [memory.text for memory in candidates], shown=prompt.shown)
         parsed = _grounded(parsed, fact, candidates)
         text = parsed.text if parsed.text is not None else fact.text
+        if parsed.kind is OperationKind.UPDATE and parsed.target is not None and parsed.text is None:
+            text = joined(candidates[parsed.target].text, fact.text)
         return Ruling(
             parsed.kind,
             target=parsed.target,
@@ -146,6 +148,18 @@ class MemoryManager:
             fact=quote(fact.text),
             date=day_text(fact.event_time) if fact.event_time else "unknown date",
         )
+
+
+def joined(memory: str, fact: str) -> str:
+    """The text of a memory that a fact adds to, where the model wrote none: what was known, then what is new.
+
+    Example:
+        >>> joined("Ann has a dog", "Ann has a cat.")
+        'Ann has a dog. Ann has a cat.'
+    """
+    memory = memory.rstrip()
+    ended = memory.endswith((".", "!", "?", '"', "”", ")"))
+    return f"{memory}{'' if ended else '.'} {fact.strip()}"
 
 
 def _grounded(parsed: Parsed, fact: Fact, candidates: Sequence[MemoryRecord]) -> Parsed:

@@ -34,6 +34,7 @@ class Parsed:
     kind: OperationKind = OperationKind.ADD
     target: int | None = None
     text: str | None = None
+    """Of the memory afterwards; None: the fact (ADD), or the memory and then the fact (UPDATE)."""
     rejected: str | None = None
     """Why the completion could not be used; the rest then is the fallback ADD."""
 
@@ -97,7 +98,7 @@ def _checked(entry: Mapping[str, Any], candidates: Sequence[str], shown: Collect
     if kind is OperationKind.DELETE:
         return Parsed(kind, target=target)
     if text is None:
-        return Parsed(rejected="UPDATE without a text")
+        return Parsed(kind, target=target)
     if content_hash(text) == content_hash(clean(candidates[target])):
         return Parsed(OperationKind.NOOP, target=target)
     return Parsed(kind, target=target, text=text)

@@ -13,7 +13,8 @@ from memory_r1.data.conversation import Turn
 
 # a small model reads a page well and a chapter badly
 MOST_CHARACTERS = 2400
-_CONTEXT_CHARACTERS = 200
+# the end of a turn holds the question that the next one answers
+_CONTEXT_CHARACTERS = 160
 _SMALLEST_PIECE = 16
 
 
@@ -89,11 +90,18 @@ def read_window(window: Window, recalled: Recalled) -> tuple[list[Unit], int]:
 def context_lines(window: Window) -> str:
     """The turns before a window, shortened, as text for the prompt; empty if there are none."""
     lines = [
-        f"{quote(turn.speaker)[1:-1]}: {quote(clean(turn.text)[:_CONTEXT_CHARACTERS])}"
+        f"{quote(turn.speaker)[1:-1]}: {quote(_ending(clean(turn.text)))}"
         for turn in window.context
         if turn.text.strip()
     ]
     return "\n".join(["Earlier:", *lines, "Now:", ""]) if lines else ""
+
+
+def _ending(text: str) -> str:
+    """The last words of a text, about `_CONTEXT_CHARACTERS` characters."""
+    if len(text) <= _CONTEXT_CHARACTERS:
+        return text
+    return "... " + text[-_CONTEXT_CHARACTERS:].partition(" ")[2]
 
 
 def batches(units: Sequence[Unit], fits: Callable[[Sequence[Unit]], bool]) -> Iterator[tuple[list[Unit], bool]]:

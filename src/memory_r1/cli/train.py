@@ -60,6 +60,14 @@ def train(
     source: Annotated[
         str, typer.Option(rich_help_panel=DATA, help="What the answerer's memories are: facts, turns or both.")
     ] = "facts",
+    together: Annotated[
+        bool | None,
+        typer.Option(
+            "--together/--apart",
+            rich_help_panel=DATA,
+            help="Synthetic: many facts or questions behind the same memories; by default with sft.",
+        ),
+    ] = None,
     reader: Annotated[
         str | None,
         typer.Option(metavar="FOLDER", rich_help_panel=DATA, help="Adapter of the reader that judges the manager."),
@@ -127,6 +135,7 @@ def train(
         "held_out": held_out,
         "rewards": rewards,
         "source": source,
+        "together": algo is AlgorithmName.SFT if together is None else together,
         "model": config.model,
         "reader": reader,
         "extractor": extractor,

@@ -23,6 +23,8 @@ class Prompt:
     tokens: Tokens
     head: int = 0
     """Length of its instructions (the system message) in tokens, as a hint for prefix reuse; 0 if unknown."""
+    max_tokens: int | None = None
+    """Most tokens to write, if fewer than the sampling allows."""
 
 
 @dataclass(slots=True)
@@ -95,7 +97,11 @@ class Generator:
             _Active(
                 Row(prompt.tokens, prompt.head),
                 Generated(),
-                min(sampling.max_tokens, self._context_length - len(prompt.tokens)),
+                min(
+                    prompt.max_tokens or sampling.max_tokens,
+                    sampling.max_tokens,
+                    self._context_length - len(prompt.tokens),
+                ),
                 source,
             )
             for prompt, source in zip(prompts, sources, strict=True)

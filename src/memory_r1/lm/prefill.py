@@ -12,6 +12,7 @@ import torch
 from memory_r1.lm.kv import LayerKV, SlabCache, cut_kv
 from memory_r1.lm.prefix import PrefixCache, Tokens, common_prefix
 
+_WORTHWHILE = 64
 MAX_WASTE = 0.25
 """Largest share of a prefill batch that may be padding."""
 
@@ -126,11 +127,31 @@ class Prefiller:
 
 
 def _families(rows: Sequence[Row], min_tokens: int) -> list[list[Row]]:
-    """Rows grouped by their instructions or, without any, by their first tokens."""
-    families: dict[Tokens, list[Row]] = defaultdict(list)
+    """Rows grouped by their instructions or, without any, by their first tokens; and within, by what else they share.
+
+    What a part of them shares beyond the instructions (questions about the same memories) is worth a pass of its own if
+    it is as long as `_WORTHWHILE`.
+    """
+    alike: dict[Tokens, list[Row]] = defaultdict(list)
     for row in rows:
-        families[row.tokens[: max(row.head, min_tokens)]].append(row)
-    return list(families.values())
+        alike[row.tokens[: max(row.head, min_tokens)]].append(row)
+    families: list[list[Row]] = []
+    for group in alike.values():
+        ordered = sorted(group, key=lambda row: row.tokens)
+        least = common_prefix([row.tokens for row in ordered]) + _WORTHWHILE
+        rest: list[Row] = []
+        run = [ordered[0]]
+        for row in [*ordered[1:], None]:
+            if row is not None and common_prefix((run[-1].tokens, row.tokens)) >= least:
+                run.append(row)
+                continue
+            if len(run) > 1:
+                families.append(run)
+            else:
+                rest += run
+            run = [row] if row is not None else []
+        families += [rest] if rest else []
+    return families
 
 
 def _batches(rows: Sequence[Row], known: int, batch_tokens: int) -> Iterator[list[Row]]:

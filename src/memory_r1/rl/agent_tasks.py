@@ -17,7 +17,7 @@ from memory_r1.errors import ConfigError
 from memory_r1.lm.factory import make_lm
 from memory_r1.lm.local import LocalLM
 from memory_r1.retrieval.factory import make_embedder
-from memory_r1.rl import build_conversations, build_synthetic
+from memory_r1.rl import boards, build_conversations, build_synthetic
 from memory_r1.rl.answer_task import AnswerWorld
 from memory_r1.rl.bank_state import BankSearch
 from memory_r1.rl.build_options import AnswerOptions
@@ -49,6 +49,8 @@ class DataConfig(BaseModel):
     """Mix of reward terms by name; `extract` for the extractor, else `default`."""
     source: Literal["facts", "turns", "both"] = "facts"
     """What the Answer Agent's memories are made of."""
+    together: bool = False
+    """Synthetic only: problems to learn from share their memories (`rl.boards`), so that many fit into a prompt's cost."""
     model: str = "bundled"
     """Counts tokens, answers as the frozen reader, and extracts the facts of conversations that have none."""
     reader: str | None = None
@@ -74,7 +76,7 @@ class _Workshop:
         self.search = BankSearch(make_embedder(config.embedder))
         self.weights = weights_named(config.rewards or ("extract" if config.agent == "extractor" else "default"))
 
-    def open(self, name: str, part: Part = "train") -> tuple[Sequence[Task], str]:
+    def open(self, name: str, part: Part = "train", *, together: bool = False) -> tuple[Sequence[Task], str]:
         """Tasks and a hash of what they were made from."""
         path = Path(name).expanduser()
         if path.suffix == ".jsonl" and path.is_file():
@@ -84,6 +86,9 @@ class _Workshop:
             if kind == "problem":
                 return self._bind(read_problems(path)), file_hash(path)
         data = open_data(name, part)
+        if together and data.synthetic and self.config.agent != "extractor":
+            make = boards.manager_boards if self.config.agent == "manager" else boards.answer_boards
+            return self._bind(make(data.synthetic, self.search)), data.digest
         return self._bind(self._problems(data)), data.digest
 
     def _problems(self, data: TrainingData) -> Sequence[Problem]:
@@ -159,7 +164,7 @@ def load_tasks(config: DataConfig) -> TaskData:
         InvalidInputError: A file cannot be read or used; the message names the line or the conversation.
     """
     shop = _Workshop(config)
-    tasks, digest = shop.open(config.data)
+    tasks, digest = shop.open(config.data, together=config.together)
     about = {"data": config.data, "data_config": config.model_dump(mode="json")}
     name, part = (config.held_out, "all") if config.held_out else _own_validation(config.data)
     if name is None:

@@ -60,6 +60,11 @@ class AnswerTask:
         """The problem's id."""
         return self.problem.id
 
+    @property
+    def family(self) -> str | None:
+        """Problems with the same memories in their prompts have the same one."""
+        return self.problem.family
+
     def start(self) -> AnswerEpisode:
         """A fresh episode."""
         return AnswerEpisode(self.problem, self._world)

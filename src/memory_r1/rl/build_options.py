@@ -82,7 +82,7 @@ class ExtractOptions:
         ConfigError: A number is out of range.
     """
 
-    context_turns: int = 2
+    context_turns: int = 1
     """Earlier turns of the session beside the one to read."""
     nothing: float = 0.5
     """Share of the turns without any fact that are kept, besides all that are planted."""

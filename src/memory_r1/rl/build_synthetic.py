@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from memory_r1.bank.operation import OperationKind
-from memory_r1.data.conversation import Question, Turn
-from memory_r1.data.synthetic import GoldAnswer, GoldFact, GoldOperation, GoldTurn, SyntheticConversation
-from memory_r1.rl.bank_state import Bank, BankSearch, Entry, GoldRuling, NewFact
+from memory_r1.data.conversation import Question
+from memory_r1.data.synthetic import GoldAnswer, GoldOperation, GoldTurn, SyntheticConversation
+from memory_r1.rl.bank_state import Bank, BankSearch, GoldRuling, NewFact
 from memory_r1.rl.build_options import AnswerOptions, ExtractOptions, ManagerOptions
+from memory_r1.rl.gold_bank import places_of, relevant_ids, separate_bank, stages_of
 from memory_r1.rl.problems import AnswerProblem, ExtractProblem, ManagerProblem
 from memory_r1.rl.retrieved import answer_problem, from_turns, turn_entries, with_targets
 
@@ -44,18 +45,18 @@ def answer_problems(
     options = options or AnswerOptions()
     problems = []
     for one in made:
-        order = _places(one)
+        order = places_of(one)
         turns = {turn.id: turn for turn in one.conversation.turns}
         planted = {turn.turn_id for turn in one.turns if turn.planted}
-        stages = _stages(one, "gold")
+        stages = stages_of(one, "gold")
         for question, gold in one.questions:
             if question.answer is None and not options.unanswerable:
                 continue
             until = order[gold.as_of] if gold.as_of else len(one.turns) - 1
             bank: Bank = ()
             if options.source != "turns":
-                bank = stages[until].after if options.managed else _separate(one, until)
-            relevant = _relevant(one, gold, question)
+                bank = stages[until].after if options.managed else separate_bank(one, until)
+            relevant = relevant_ids(one, gold, question)
             if options.source != "facts":
                 said = [turn for turn in turns.values() if order[turn.id] <= until]
                 raw = tuple(entry for turn in said for entry in turn_entries(turn, planted=turn.id in planted))
@@ -91,87 +92,6 @@ def extract_problems(
     return problems
 
 
-@dataclass(frozen=True, slots=True)
-class _Stage:
-    """A turn with the bank before each of its facts and after the last."""
-
-    turn: GoldTurn
-    before: tuple[Bank, ...]
-    after: Bank
-    rulings: tuple[GoldRuling, ...]
-
-
-def _stages(one: SyntheticConversation, stored: str) -> list[_Stage]:
-    """Replay the gold operations, turn by turn."""
-    turns = {turn.id: turn for turn in one.conversation.turns}
-    bank: dict[str, Entry] = {}
-    gold: dict[str, str] = {}
-    stages = []
-    for turn in one.turns:
-        before, rulings = [], []
-        for fact, operation in zip(turn.facts, turn.operations, strict=True):
-            before.append(tuple(bank.values()))
-            text = _text(bank, gold, fact, operation, stored)
-            rulings.append(_ruling(fact, operation, text))
-            _step(bank, operation, text, fact, turns[turn.turn_id])
-            if operation.text is not None:
-                gold[operation.memory_id] = operation.text
-        stages.append(_Stage(turn, tuple(before), tuple(bank.values()), tuple(rulings)))
-    return stages
-
-
-def _text(
-    bank: Mapping[str, Entry], gold: Mapping[str, str], fact: GoldFact, operation: GoldOperation, stored: str
-) -> str:
-    """The memory's text after an operation."""
-    text = operation.text or ""
-    if stored == "gold" or operation.kind not in (OperationKind.ADD, OperationKind.UPDATE):
-        return text
-    if operation.kind is OperationKind.ADD:
-        return fact.text
-    known = gold[operation.memory_id]
-    return bank[operation.memory_id].text + text[len(known) :] if text.startswith(known) else text
-
-
-def _ruling(fact: GoldFact, operation: GoldOperation, text: str) -> GoldRuling:
-    if operation.kind is OperationKind.ADD:
-        return GoldRuling(operation.kind, text=text if text != fact.text else None)
-    updating = operation.kind is OperationKind.UPDATE
-    return GoldRuling(operation.kind, operation.memory_id, text if updating else None)
-
-
-def _step(bank: dict[str, Entry], operation: GoldOperation, text: str, fact: GoldFact, turn: Turn) -> None:
-    name = operation.memory_id
-    if operation.kind is OperationKind.DELETE:
-        del bank[name]
-    elif operation.kind is not OperationKind.NOOP:
-        earlier = bank[name].turns if name in bank else ()
-        sources = tuple(dict.fromkeys((*earlier, fact.turn_id)))
-        bank[name] = Entry(name, text, turn.time, turn.speaker, sources)
-
-
-def _separate(one: SyntheticConversation, until: int) -> Bank:
-    """Each fact so far as a memory by itself; the same words twice are one."""
-    turns = {turn.id: turn for turn in one.conversation.turns}
-    facts = {fact.text: fact for turn in reversed(one.turns[: until + 1]) for fact in reversed(turn.facts)}
-    return tuple(
-        Entry(fact.id, fact.text, turns[fact.turn_id].time, turns[fact.turn_id].speaker, (fact.turn_id,))
-        for fact in reversed(facts.values())
-    )
-
-
-def _relevant(one: SyntheticConversation, gold: GoldAnswer, question: Question) -> frozenset[str]:
-    """Ids of the memories and of the facts that hold the answer."""
-    memory = {operation.fact_id: operation.memory_id for operation in one.operations}
-    stated = (fact.id for fact in one.facts if fact.turn_id in question.evidence)
-    facts = (name for name in stated if memory[name] in gold.memories)
-    return frozenset((*gold.memories, *facts))
-
-
-def _places(one: SyntheticConversation) -> dict[str, int]:
-    return {turn.turn_id: place for place, turn in enumerate(one.turns)}
-
-
 class _Walk:
     """Goes through one conversation and makes manager problems."""
 
@@ -179,12 +99,12 @@ class _Walk:
         self._one = one
         self._search = search
         self._options = options
-        self._order = _places(one)
+        self._order = places_of(one)
         self._turns = {turn.id: turn for turn in one.conversation.turns}
-        self._stages = _stages(one, options.stored)
+        self.stages_of = stages_of(one, options.stored)
 
     def problems(self) -> Iterator[ManagerProblem]:
-        for place, stage in enumerate(self._stages):
+        for place, stage in enumerate(self.stages_of):
             facts = [
                 self._fact(stage.turn, fact.text, ruling)
                 for fact, ruling in zip(stage.turn.facts, stage.rulings, strict=True)
@@ -213,7 +133,7 @@ class _Walk:
     def _earlier(self, place: int) -> list[NewFact]:
         return [
             self._fact(stage.turn, fact.text, ruling)
-            for stage in self._stages[max(0, place - self._options.window_turns) : place]
+            for stage in self.stages_of[max(0, place - self._options.window_turns) : place]
             for fact, ruling in zip(stage.turn.facts, stage.rulings, strict=True)
         ]
 
@@ -231,7 +151,7 @@ class _Walk:
         if room > 0 and (questions or facts[0].planted):
             others = set(candidates) - ({operation.memory_id} if operation else set())
             questions += self._guards(place, others, {one.id for one in questions})[:room]
-        turn = self._stages[place].turn.turn_id
+        turn = self.stages_of[place].turn.turn_id
         return ManagerProblem(f"{self._one.conversation.id}/{turn}/{part}", bank, facts, candidates, tuple(questions))
 
     def _linked(self, place: int, operation: GoldOperation | None) -> list[Question]:
@@ -244,7 +164,7 @@ class _Walk:
         return chosen[: self._options.most_questions]
 
     def _belongs(self, place: int, operation: GoldOperation, question: Question, gold: GoldAnswer) -> bool:
-        turn = self._stages[place].turn.turn_id
+        turn = self.stages_of[place].turn.turn_id
         if question.answer is None:
             return self._options.unanswerable and self._retired(place, operation, gold)
         if self._options.link == "evidence":
@@ -256,14 +176,14 @@ class _Walk:
 
     def _holds(self, place: int, question: Question, gold: GoldAnswer) -> bool:
         """Whether the gold answer is known and right just after a turn."""
-        until = self._order[gold.as_of] if gold.as_of else len(self._stages)
+        until = self._order[gold.as_of] if gold.as_of else len(self.stages_of)
         return question.answer is not None and all(self._order[name] <= place <= until for name in question.evidence)
 
     def _retired(self, place: int, operation: GoldOperation, gold: GoldAnswer) -> bool:
         """Whether a question has no answer because this operation retired what it asks for."""
         if operation.kind is not OperationKind.DELETE or not gold.bait_turns:
             return False
-        retired = next(entry for entry in self._stages[place].before[0] if entry.id == operation.memory_id)
+        retired = next(entry for entry in self.stages_of[place].before[0] if entry.id == operation.memory_id)
         return set(gold.bait_turns) <= set(retired.turns)
 
     def _outdated(self, place: int, operation: GoldOperation) -> list[Question]:

@@ -72,6 +72,30 @@ class Task(Protocol):
         ...
 
 
+@runtime_checkable
+class Related(Protocol):
+    """A task whose prompt begins like those of its family, so that a step takes all of them together."""
+
+    @property
+    def family(self) -> str | None:
+        """Name of the family; None: it has none."""
+        ...
+
+
+def families(tasks: Sequence[Task]) -> list[list[Task]]:
+    """Tasks that a step takes together: neighbours of the same family, each other task alone."""
+    found: list[list[Task]] = []
+    last: str | None = None
+    for task in tasks:
+        name = task.family if isinstance(task, Related) else None
+        if name is not None and name == last:
+            found[-1].append(task)
+        else:
+            found.append([task])
+        last = name
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One prompt and what was sampled for it."""

@@ -37,7 +37,7 @@ class FactCache:
         InvalidInputError: The folder cannot be made.
     """
 
-    def __init__(self, folder: str | Path, extractor: Extractor, *, name: str = "", context_turns: int = 2) -> None:
+    def __init__(self, folder: str | Path, extractor: Extractor, *, name: str = "", context_turns: int = 1) -> None:
         self._folder = Path(folder).expanduser()
         self._extractor = extractor
         self._name = name or extractor.policy

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from memory_r1.agents.manager import DecisionPrompt, MemoryManager
+from memory_r1.agents.manager import DecisionPrompt, MemoryManager, joined
 from memory_r1.agents.results import Answer, Ruling
 from memory_r1.bank.memory import MemoryRecord
 from memory_r1.bank.operation import OperationKind
@@ -60,6 +60,11 @@ class ManagerTask:
     def id(self) -> str:
         """The problem's id."""
         return self.problem.id
+
+    @property
+    def family(self) -> str | None:
+        """Problems with the same memories in their prompts have the same one."""
+        return self.problem.family
 
     def start(self) -> ManagerEpisode:
         """A fresh episode from the same bank."""
@@ -144,7 +149,10 @@ class ManagerEpisode:
                 return None
             written["id"] = shown[gold.target]
         if gold.text is not None and gold.kind in (OperationKind.ADD, OperationKind.UPDATE):
-            written["text"] = gold.text
+            records = {record.id: record for record in pending.records}
+            # what the product writes by itself need not be written by the policy
+            if gold.target not in records or gold.text != joined(records[gold.target].text, pending.fact.text):
+                written["text"] = gold.text
         return json.dumps(written, ensure_ascii=False, separators=(",", ":"))
 
     def asks(self) -> list[Ask]:

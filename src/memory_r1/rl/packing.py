@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 
 import torch
 
-# siblings shorter than this together share one attention call; longer ones would waste more on masks than they save
-_SHARED_CALL = 256
+# subtrees shorter than this together share one attention call; longer ones would waste more on masks than they save
+_SHARED_CALL = 384
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,25 +57,51 @@ def group(prompt: Sequence[int], completions: Iterable[Sequence[int]]) -> Node:
 
 
 def share_beginning(trees: Sequence[Node], least: int = 16) -> list[Node]:
-    """Put trees under one root as far as their first nodes begin alike; too short a beginning is left alone.
+    """Put neighbouring trees under one root as far as their first nodes begin alike, and so on below it.
+
+    The instructions of an agent are shared by all its prompts, a list of memories by the questions about it. The order
+    of the trees stays as it is; a beginning that is too short is left alone.
 
     Example:
         >>> root, = share_beginning([group([1, 2, 3], [[7]]), group([1, 2, 4], [[8]])], least=2)
         >>> root.tokens, [child.tokens for child in root.children], root.size
         ((1, 2), [(3,), (4,)], 6)
     """
-    # one token must remain of each first node: it predicts the first token of its children
-    length = min(len(tree.tokens) for tree in trees) - 1
-    first = trees[0].tokens
-    shared = next((n for n in range(length) if any(tree.tokens[n] != first[n] for tree in trees)), length)
-    if len(trees) < 2 or shared < least or any(tree.scored for tree in trees):
-        return list(trees)
-    return [Node(first[:shared], tuple(Node(tree.tokens[shared:], tree.children) for tree in trees))]
+    shared: list[Node] = []
+    start = 0
+    while start < len(trees):
+        stop, length = start + 1, 0
+        while stop < len(trees):
+            common = shared_tokens(trees[stop - 1], trees[stop])
+            if common < least:
+                break
+            length = common if stop == start + 1 else min(length, common)
+            stop += 1
+        run = trees[start:stop]
+        shared += [_under_one_root(run, length, least)] if len(run) > 1 else run
+        start = stop
+    return shared
+
+
+def shared_tokens(tree: Node, other: Node) -> int:
+    """How many tokens of their first nodes two trees may share.
+
+    One token must remain of each first node: it predicts the first token of its children.
+    """
+    if tree.scored or other.scored:
+        return 0
+    length = min(len(tree.tokens), len(other.tokens)) - 1
+    return next((n for n in range(length) if tree.tokens[n] != other.tokens[n]), max(0, length))
+
+
+def _under_one_root(trees: Sequence[Node], length: int, least: int) -> Node:
+    below = [Node(tree.tokens[length:], tree.children) for tree in trees]
+    return Node(trees[0].tokens[:length], tuple(share_beginning(below, least)))
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One attention call: neighbouring nodes with the same parent look at everything above them and at themselves."""
+    """One attention call: a node, or neighbouring subtrees, look at everything above them and at themselves."""
 
     queries: slice
     above: tuple[slice, ...]
@@ -131,35 +157,51 @@ class _Layout:
         """Append nodes with the same parent, and what is below them."""
         for run in _runs(siblings):
             start = len(self.ids)
-            spans = [self.place(node, above, depth) for node in run]
-            queries = slice(start, len(self.ids))
-            self.calls.append(Call(queries, above, self._mask(spans, above)))
-            for node, span in zip(run, spans, strict=True):
-                if node.children:
-                    self.descend(node.children, (*above, span), depth + len(node.tokens))
+            if len(run) == 1 and run[0].size > _SHARED_CALL:
+                span = self.place(run[0], above, depth)
+                self.calls.append(Call(span, above, self._mask([((), span)], start, above)))
+                self.descend(run[0].children, (*above, span), depth + len(run[0].tokens))
+                continue
+            lines: list[Line] = []
+            for node in run:
+                self.place_all(node, above, depth, (), lines)
+            self.calls.append(Call(slice(start, len(self.ids)), above, self._mask(lines, start, above)))
 
-    def _mask(self, spans: Sequence[slice], above: Sequence[slice]) -> torch.Tensor | None:
-        if not above and len(spans) == 1:
+    def place_all(
+        self, node: Node, above: tuple[slice, ...], depth: int, within: tuple[slice, ...], lines: list[Line]
+    ) -> None:
+        """Append a whole tree that is part of one call; `lines` gets each node with its ancestors within the call."""
+        span = self.place(node, (*above, *within), depth)
+        lines.append((within, span))
+        for child in node.children:
+            self.place_all(child, above, depth + len(node.tokens), (*within, span), lines)
+
+    def _mask(self, lines: Sequence[Line], start: int, above: Sequence[slice]) -> torch.Tensor | None:
+        if not above and len(lines) == 1:
             return None
-        lengths = torch.tensor([span.stop - span.start for span in spans], device=self.device)
-        owner = torch.repeat_interleave(torch.arange(len(spans), device=self.device), lengths)
-        place = torch.arange(len(owner), device=self.device)
-        own = (owner[:, None] == owner[None, :]) & (place[:, None] >= place[None, :])
+        count = len(self.ids) - start
+        own = torch.zeros((count, count), dtype=torch.bool)
+        for ancestors, span in lines:
+            rows = slice(span.start - start, span.stop - start)
+            own[rows, rows] = torch.ones((span.stop - span.start,) * 2, dtype=torch.bool).tril()
+            for ancestor in ancestors:
+                own[rows, ancestor.start - start : ancestor.stop - start] = True
         seen = sum(span.stop - span.start for span in above)
-        return torch.cat([own.new_ones(len(owner), seen), own], dim=1)
+        return torch.cat([own.new_ones(count, seen), own], dim=1).to(self.device)
+
+
+Line = tuple[tuple[slice, ...], slice]
+"""A node's place in the sequence, behind those of its ancestors within the same call."""
 
 
 def _runs(siblings: Sequence[Node]) -> Iterator[list[Node]]:
-    """Neighbouring childless siblings that are short enough to share a call; every other one alone."""
+    """Neighbouring siblings that are short enough, with all that is below them, to share a call; a larger one alone."""
     run: list[Node] = []
     for node in siblings:
-        if run and (node.children or sum(len(other.tokens) for other in run) + len(node.tokens) > _SHARED_CALL):
+        if run and sum(other.size for other in run) + node.size > _SHARED_CALL:
             yield run
             run = []
         run.append(node)
-        if node.children:
-            yield run
-            run = []
     if run:
         yield run
 
@@ -192,6 +234,8 @@ def pack(trees: Sequence[Node], *, device: torch.device | str = "cpu") -> Packed
 def batches(trees: Sequence[Node], max_tokens: int) -> list[list[int]]:
     """Divide trees into packs of at most `max_tokens` tokens, in order; a larger tree stands alone.
 
+    What a tree shares with the one before it costs nothing.
+
     Returns:
         Indices into `trees`, one list a pack.
 
@@ -202,9 +246,10 @@ def batches(trees: Sequence[Node], max_tokens: int) -> list[list[int]]:
     packs: list[list[int]] = []
     room = 0
     for index, tree in enumerate(trees):
-        if not packs or tree.size > room:
+        shared = shared_tokens(trees[index - 1], tree) if packs else 0
+        if not packs or tree.size - shared > room:
             packs.append([])
-            room = max_tokens
+            room, shared = max_tokens, 0
         packs[-1].append(index)
-        room -= tree.size
+        room -= tree.size - shared
     return packs

@@ -26,6 +26,8 @@ class ManagerProblem:
     candidates: tuple[str, ...] = ()
     """Ids of the entries shown for the first fact, in order; empty: they are retrieved, as for all later facts."""
     questions: tuple[Question, ...] = ()
+    family: str | None = None
+    """Problems with the same candidates share it."""
     type: Literal["manager"] = "manager"
 
 
@@ -39,6 +41,8 @@ class AnswerProblem:
     """Best first."""
     relevant: tuple[int, ...] | None = None
     """Indices of the memories that hold evidence; None if that is not known."""
+    family: str | None = None
+    """Problems with the same memories share it; see `memory_r1.rl.episode.Related`."""
     type: Literal["answer"] = "answer"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from memory_r1.agents.dates import annotate
 from memory_r1.agents.text import clean, pieces
 from memory_r1.data.conversation import Question, Turn
 from memory_r1.rl.bank_state import Bank, BankSearch, Entry
@@ -17,11 +18,13 @@ LONGEST_PIECE = 600
 def turn_texts(turn: Turn) -> list[str]:
     """A turn as memories that stand on their own: one as a rule, more for a long turn, none for an empty one.
 
+    Absolute dates stand beside relative ones, as in what the extractor keeps of a turn word for word.
+
     Example:
         >>> turn_texts(Turn("D1:1", "Ann", "Look!", image_caption="a red kite"))
         ['Ann: Look! [shared picture: a red kite]']
     """
-    said = " ".join(clean(turn.text).split())
+    said = annotate(" ".join(clean(turn.text).split()), turn.time)
     picture = f"[shared picture: {' '.join(turn.image_caption.split())}]" if turn.image_caption else ""
     return [f"{turn.speaker}: {piece}" for piece in pieces(f"{said} {picture}".strip(), LONGEST_PIECE)]
 

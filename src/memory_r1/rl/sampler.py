@@ -91,7 +91,7 @@ def encode(policy: Policy, observation: Observation, task_id: str) -> Prompt:
             f"{policy.name} takes {policy.context_length} in all.",
             hint="Retrieve fewer memories, leave the task out, or use a model with a longer context.",
         )
-    return Prompt(tokens, head)
+    return Prompt(tokens, head, observation.max_tokens)
 
 
 def _observe(games: Sequence[_Game]) -> list[tuple[_Game, Observation]]:
@@ -100,13 +100,13 @@ def _observe(games: Sequence[_Game]) -> list[tuple[_Game, Observation]]:
 
 
 def _act(policy: Policy, asked: Sequence[tuple[_Game, Observation]], temperature: float, seed: int) -> None:
-    alike: dict[tuple[int, bool], list[tuple[_Game, Prompt]]] = defaultdict(list)
+    alike: dict[bool, list[tuple[_Game, Prompt]]] = defaultdict(list)
     for game, observation in asked:
         prompt = encode(policy, observation, game.task.id)
-        alike[observation.max_tokens, observation.json_object].append((game, prompt))
-    for number, ((max_tokens, json_object), rows) in enumerate(alike.items()):
+        alike[observation.json_object].append((game, prompt))
+    for number, (json_object, rows) in enumerate(alike.items()):
         sampling = Sampling(
-            max_tokens=max_tokens,
+            max_tokens=max(prompt.max_tokens or 1 for _, prompt in rows),
             temperature=temperature,
             seed=seed * 31 + number,
             logprobs=True,

@@ -7,39 +7,42 @@ from collections.abc import Sequence
 import torch
 
 from memory_r1.errors import PromptTooLongError, TrainingError
-from memory_r1.rl.episode import Task
+from memory_r1.rl.episode import Task, families
 from memory_r1.rl.losses import average_tokens
 from memory_r1.rl.policy import Policy
 from memory_r1.rl.sampler import encode
 from memory_r1.rl.samples import Batch, Sample, Share
 
 
-def demonstrations(policy: Policy, tasks: Sequence[Task]) -> list[Sample]:
-    """Each task's prompt with the completion to imitate; tasks without one are left out.
+def demonstrations(policy: Policy, tasks: Sequence[Task]) -> list[list[Sample]]:
+    """Each task's prompt with the completion to imitate, by families; tasks without one are left out.
 
     Raises:
         TrainingError: No task has a demonstration.
         PromptTooLongError: One does not fit the model; names the task.
     """
-    found = []
-    for task in tasks:
-        text = task.demonstration()
-        observation = None if text is None else task.start().observe()
-        if text is None or observation is None:
-            continue
-        prompt, target = encode(policy, observation, task.id).tokens, policy.tokenizer.encode_answer(text)
-        if len(prompt) + len(target) > policy.context_length:
-            raise PromptTooLongError(
-                f"The demonstration of {task.id} makes {len(prompt) + len(target)} tokens with its prompt; "
-                f"{policy.name} takes {policy.context_length}."
-            )
-        found.append(Sample(prompt, target))
-    if not found:
+    found = [[_demonstration(policy, task) for task in family] for family in families(tasks)]
+    known = [[sample for sample in family if sample is not None] for family in found]
+    if not any(known):
         raise TrainingError(
             "No task has a demonstration to imitate.",
             hint="Use data with gold operations or answers, or train by grpo.",
         )
-    return found
+    return [family for family in known if family]
+
+
+def _demonstration(policy: Policy, task: Task) -> Sample | None:
+    text = task.demonstration()
+    observation = None if text is None else task.start().observe()
+    if text is None or observation is None:
+        return None
+    prompt, target = encode(policy, observation, task.id).tokens, policy.tokenizer.encode_answer(text)
+    if len(prompt) + len(target) > policy.context_length:
+        raise PromptTooLongError(
+            f"The demonstration of {task.id} makes {len(prompt) + len(target)} tokens with its prompt; "
+            f"{policy.name} takes {policy.context_length}."
+        )
+    return Sample(prompt, target)
 
 
 class SFT:

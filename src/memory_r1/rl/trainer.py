@@ -8,14 +8,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from memory_r1.errors import TrainingError
 from memory_r1.rl.config import TrainConfig
 from memory_r1.rl.curves import draw_curves
-from memory_r1.rl.episode import Rollout, Task
+from memory_r1.rl.episode import Rollout, Task, families
 from memory_r1.rl.grpo import GRPO
 from memory_r1.rl.learner import Learner, NotFinite
 from memory_r1.rl.policy import Policy
@@ -27,6 +27,8 @@ from memory_r1.rl.samples import Sample
 from memory_r1.rl.sft import SFT, demonstrations
 from memory_r1.rl.watch import Watcher
 
+_T = TypeVar("_T")
+
 
 @dataclass(slots=True)
 class Progress:
@@ -35,7 +37,7 @@ class Progress:
     step: int = 0
     """Steps done."""
     taken: int = 0
-    """Tasks taken from the shuffled stream."""
+    """Families of tasks taken from the shuffled stream."""
     best: float | None = None
     """Best held-out reward after training began."""
 
@@ -73,7 +75,8 @@ class Trainer:
         self.watchers = watchers
         self.progress = Progress()
         self._stop = threading.Event()
-        self._demonstrations: list[Sample] = []
+        self._families = families(tasks)
+        self._demonstrations: list[list[Sample]] = []
         if config.algorithm == "sft":
             self._demonstrations = demonstrations(self.policy, tasks)
             self._learner = Learner(self.policy, SFT(self.policy), config)
@@ -150,7 +153,7 @@ class Trainer:
             self._save()
 
     def _imitate(self, step: int) -> dict[str, float]:
-        chosen = [self._demonstrations[index] for index in self._take(self.config.prompts, len(self._demonstrations))]
+        chosen = self._take(self.config.prompts, self._demonstrations)
         # the same demonstration may come twice at the seam of two passes
         samples = [Sample(one.prompt, one.completion) for one in chosen]
         started = time.perf_counter()
@@ -182,7 +185,7 @@ class Trainer:
         rounds = 1 + (config.resample_rounds if config.zero_variance == "resample" else 0)
         wanted = config.prompts
         for number in range(rounds):
-            tasks = [self.tasks[index] for index in self._take(wanted, len(self.tasks))]
+            tasks = self._take(wanted, self._families)
             seed = (config.seed * 1_000_003 + step) * 11 + number
             played = play(
                 self.policy,
@@ -207,12 +210,17 @@ class Trainer:
             return True
         return len({other.reward.total for other in others if other.group == rollout.group}) > 1
 
-    def _take(self, count: int, size: int) -> list[int]:
-        """The next indices of an endless stream of shuffled passes; a function of the seed and the place alone."""
-        places = range(self.progress.taken, self.progress.taken + count)
-        self.progress.taken += count
-        orders = {epoch: shuffled(size, self.config.seed, epoch) for epoch in {place // size for place in places}}
-        return [orders[place // size][place % size] for place in places]
+    def _take(self, count: int, units: Sequence[Sequence[_T]]) -> list[_T]:
+        """At least so many of an endless stream of shuffled passes; a function of the seed and the place alone."""
+        taken: list[_T] = []
+        orders: dict[int, list[int]] = {}
+        while len(taken) < count:
+            epoch, place = divmod(self.progress.taken, len(units))
+            if epoch not in orders:
+                orders[epoch] = shuffled(len(units), self.config.seed, epoch)
+            taken += units[orders[epoch][place]]
+            self.progress.taken += 1
+        return taken
 
     def _evaluate(self, *, keep: bool) -> dict[str, float]:
         if not self.held_out:

@@ -1,0 +1,100 @@
+"""What is known of a synthetic conversation's bank: as it stands at each fact, by gold operations or by adding all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from memory_r1.agents.manager import joined
+from memory_r1.bank.operation import OperationKind
+from memory_r1.data.conversation import Question, Turn
+from memory_r1.data.synthetic import GoldAnswer, GoldFact, GoldOperation, GoldTurn, SyntheticConversation
+from memory_r1.rl.bank_state import Bank, Entry, GoldRuling
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A turn with the bank before each of its facts and after the last."""
+
+    turn: GoldTurn
+    before: tuple[Bank, ...]
+    after: Bank
+    rulings: tuple[GoldRuling, ...]
+
+
+def stages_of(one: SyntheticConversation, stored: str) -> list[Stage]:
+    """Replay the gold operations, turn by turn.
+
+    Args:
+        one: The conversation.
+        stored: `gold` or `fact`, see `ManagerOptions.stored`.
+    """
+    turns = {turn.id: turn for turn in one.conversation.turns}
+    bank: dict[str, Entry] = {}
+    gold: dict[str, str] = {}
+    stages = []
+    for turn in one.turns:
+        before, rulings = [], []
+        for fact, operation in zip(turn.facts, turn.operations, strict=True):
+            before.append(tuple(bank.values()))
+            text = _text(bank, gold, fact, operation, stored)
+            rulings.append(_ruling(fact, operation, text))
+            _step(bank, operation, text, fact, turns[turn.turn_id])
+            if operation.text is not None:
+                gold[operation.memory_id] = operation.text
+        stages.append(Stage(turn, tuple(before), tuple(bank.values()), tuple(rulings)))
+    return stages
+
+
+def _text(
+    bank: Mapping[str, Entry], gold: Mapping[str, str], fact: GoldFact, operation: GoldOperation, stored: str
+) -> str:
+    """The memory's text after an operation."""
+    text = operation.text or ""
+    if stored == "gold" or operation.kind not in (OperationKind.ADD, OperationKind.UPDATE):
+        return text
+    if operation.kind is OperationKind.ADD:
+        return fact.text
+    # what only adds to a memory is put behind it, as an UPDATE without a text leaves it
+    adds = text.startswith(gold[operation.memory_id])
+    return joined(bank[operation.memory_id].text, fact.text) if adds else text
+
+
+def _ruling(fact: GoldFact, operation: GoldOperation, text: str) -> GoldRuling:
+    if operation.kind is OperationKind.ADD:
+        return GoldRuling(operation.kind, text=text if text != fact.text else None)
+    updating = operation.kind is OperationKind.UPDATE
+    return GoldRuling(operation.kind, operation.memory_id, text if updating else None)
+
+
+def _step(bank: dict[str, Entry], operation: GoldOperation, text: str, fact: GoldFact, turn: Turn) -> None:
+    name = operation.memory_id
+    if operation.kind is OperationKind.DELETE:
+        del bank[name]
+    elif operation.kind is not OperationKind.NOOP:
+        earlier = bank[name].turns if name in bank else ()
+        sources = tuple(dict.fromkeys((*earlier, fact.turn_id)))
+        bank[name] = Entry(name, text, turn.time, turn.speaker, sources)
+
+
+def separate_bank(one: SyntheticConversation, until: int) -> Bank:
+    """Each fact so far as a memory by itself; the same words twice are one."""
+    turns = {turn.id: turn for turn in one.conversation.turns}
+    facts = {fact.text: fact for turn in reversed(one.turns[: until + 1]) for fact in reversed(turn.facts)}
+    return tuple(
+        Entry(fact.id, fact.text, turns[fact.turn_id].time, turns[fact.turn_id].speaker, (fact.turn_id,))
+        for fact in reversed(facts.values())
+    )
+
+
+def relevant_ids(one: SyntheticConversation, gold: GoldAnswer, question: Question) -> frozenset[str]:
+    """Ids of the memories and of the facts that hold the answer."""
+    memory = {operation.fact_id: operation.memory_id for operation in one.operations}
+    stated = (fact.id for fact in one.facts if fact.turn_id in question.evidence)
+    facts = (name for name in stated if memory[name] in gold.memories)
+    return frozenset((*gold.memories, *facts))
+
+
+def places_of(one: SyntheticConversation) -> dict[str, int]:
+    """Each turn's place in the conversation, counted from 0."""
+    return {turn.turn_id: place for place, turn in enumerate(one.turns)}
