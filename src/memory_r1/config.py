@@ -44,7 +44,8 @@ class Settings(BaseSettings):
     model: str = "bundled"
     """Language model: `bundled`, a path or hub id, `openai:NAME`, or `http://HOST:PORT/v1#NAME`."""
     adapters: dict[Literal["extractor", "manager", "answerer"], str] = Field(default_factory=dict)
-    """LoRA adapter folder for each agent (local models only)."""
+    """LoRA adapter folder for each agent (local models only), or `none` for the base model. An agent that is not named
+    has the policy that comes with the package if the model is the bundled one."""
     base_url: str | None = None
     """Endpoint for `openai:` models."""
     api_key: str | None = Field(default=None, repr=False)
@@ -59,7 +60,7 @@ class Settings(BaseSettings):
     """Wait for the disk at every write (`synchronous=FULL`); without it a power cut may lose the last moments."""
     prompts: str | None = None
     """Folder with prompt files that replace the shipped ones of the same name."""
-    candidates: int = Field(default=8, ge=1, le=50)
+    candidates: int = Field(default=5, ge=1, le=50)
     """How many existing memories the manager sees for a fact."""
     context_turns: int = Field(default=1, ge=0, le=20)
     """How many earlier turns the extractor may take names from; a prompt with `$context` shows them to the model."""

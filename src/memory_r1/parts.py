@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from memory_r1.curator import Curator
 from memory_r1.errors import StoreError
 from memory_r1.lm.base import LanguageModel
 from memory_r1.lm.factory import make_lm
+from memory_r1.lm.local import LocalLM
+from memory_r1.policies import chosen
 from memory_r1.retrieval.cache import CachedEmbedder
 from memory_r1.retrieval.embedder import Embedder
 from memory_r1.retrieval.factory import make_embedder
@@ -64,24 +66,26 @@ def build_parts(
         StoreError: The store cannot be opened, or holds vectors of another embedder.
     """
     prompts = Prompts.load(Path(settings.prompts) if settings.prompts else None)
-    adapters = {str(agent): folder for agent, folder in settings.adapters.items()}
+    adapters = chosen(settings.model, settings.adapters)
     language_model = lm or make_lm(
         settings.model, adapters=adapters, base_url=settings.base_url, api_key=settings.api_key
     )
+    # a model that is handed in comes with its own adapters, or with none
+    known = tuple(adapters) if lm is None else lm.adapters if isinstance(lm, LocalLM) else ()
     embed = embedder or build_embedder(settings)
     opened = store or open_store(settings)
     try:
         opened.bind_embedder(EmbedderIdentity(embed.name, embed.dimension))
         retriever = Retriever(opened, embed)
-        manager = MemoryManager(language_model, prompts, adapter=_adapter(adapters, "manager"))
+        manager = MemoryManager(language_model, prompts, adapter=_adapter(known, "manager"))
         return Parts(
             store=opened,
             embedder=embed,
             lm=language_model,
             retriever=retriever,
-            extractor=Extractor(language_model, prompts, adapter=_adapter(adapters, "extractor")),
+            extractor=Extractor(language_model, prompts, adapter=_adapter(known, "extractor")),
             manager=manager,
-            answerer=AnswerAgent(language_model, prompts, adapter=_adapter(adapters, "answerer")),
+            answerer=AnswerAgent(language_model, prompts, adapter=_adapter(known, "answerer")),
             curator=Curator(opened, retriever, embed, manager, candidates=settings.candidates),
         )
     except BaseException:
@@ -115,5 +119,5 @@ def build_embedder(settings: Settings) -> Embedder:
     )
 
 
-def _adapter(adapters: Mapping[str, str], agent: str) -> str | None:
+def _adapter(adapters: Sequence[str], agent: str) -> str | None:
     return agent if agent in adapters else None

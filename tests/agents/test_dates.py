@@ -132,10 +132,34 @@ def test_beyond_the_calendar_is_left_alone():
     assert meanings("tomorrow", date(9999, 12, 31)) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [
+        ("On the 2nd of May I signed up.", "2 May 2023"),
+        ("We left on December 5th.", "5 December 2022"),
+        ("It opens on 20 April.", "20 April 2024"),
+        ("On the 17th I was camping.", "17 May 2023"),
+        ("We'll meet on the 17th.", "17 June 2023"),
+        ("I'm going to Austin in November!", "November 2023"),
+        ("We were there in August.", "August 2022"),
+        ("Over the weekend we ran.", "the weekend before 9 June 2023"),
+        ("On 31 February (sic) we met.", None),
+        ("We met on the 2nd floor.", None),
+        ("I left on 5 May 2019.", None),
+        ("On May 5, 2019 I left.", None),
+        ("In May 2019 I left.", None),
+        ("Rain in November.", None),
+    ],
+)
+def test_days_and_months_without_a_year(text, meaning):
+    assert meanings(text, date(2023, 6, 9)) == ([meaning] if meaning else [])
+
+
 def test_annotations_stand_behind_the_words():
     text = "Last week's race and yesterday: both were fun, said on 9 June."
     assert annotate(text, date(2023, 6, 9)) == (
-        "Last week's (the week before 9 June 2023) race and yesterday (8 June 2023): both were fun, said on 9 June."
+        "Last week's (the week before 9 June 2023) race and yesterday (8 June 2023): both were fun, "
+        "said on 9 June (9 June 2023)."
     )
 
 

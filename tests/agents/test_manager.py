@@ -26,6 +26,17 @@ def test_an_update_carries_the_merged_text_and_what_it_cost(decide):
     assert ruling.raw.startswith('{"op":"UPDATE"')
 
 
+def test_an_update_without_a_text_keeps_the_memory_and_adds_the_fact(decide):
+    ruling, _ = decide('{"op":"UPDATE","id":0}')
+    assert (ruling.kind, ruling.target, ruling.rejected) == (UPDATE, 0, None)
+    assert ruling.text == "Ann has a dog, Max. Ann adopted a second dog, Rex"
+
+
+def test_an_update_that_would_say_the_same_twice_changes_nothing(decide):
+    ruling, _ = decide('{"op":"UPDATE","id":0}', memories=("Ann adopted a second dog, Rex. Ann is well.",))
+    assert (ruling.kind, ruling.target, ruling.text) == (NOOP, 0, None)
+
+
 def test_add_takes_the_facts_text_unless_it_is_given_another(decide):
     assert decide('{"op":"ADD"}')[0].text == "Ann adopted a second dog, Rex"
     assert decide('{"op":"ADD","text":"Ann adopted the dog Rex"}')[0].text == "Ann adopted the dog Rex"

@@ -225,6 +225,50 @@ def _month(match: re.Match[str], now: Moment) -> str | None:
     return month_text(date(year, number, 1))
 
 
+def _date(match: re.Match[str], now: Moment) -> str | None:
+    """A day and month without a year: the year that the tense points to, or else the nearest such day."""
+    month, day = MONTHS[match["month"].lower()], int(match["day"])
+    tense = tense_before(match.string, match.start())
+    return _in_nearest(now, [_day(now.day.year + step, month, day) for step in (-1, 0, 1)], tense)
+
+
+def _day_of_month(match: re.Match[str], now: Moment) -> str | None:
+    """A day without a month, as in "on the 17th"."""
+    tense = tense_before(match.string, match.start())
+    months = [now.plus_months(step) for step in (-1, 0, 1)]
+    return _in_nearest(now, [_day(one.year, one.month, int(match["day"])) for one in months], tense)
+
+
+def _day(year: int, month: int, day: int) -> date | None:
+    try:
+        return date(year, month, day)
+    except ValueError:
+        return None
+
+
+def _in_nearest(now: Moment, days: list[date | None], tense: str | None) -> str | None:
+    wanted = {"past": lambda day: day <= now.day, "future": lambda day: day >= now.day}.get(tense or "", lambda _: True)
+    possible = [day for day in days if day is not None and wanted(day)]
+    return day_text(min(possible, key=lambda day: abs(day - now.day))) if possible else None
+
+
+def _in_month(match: re.Match[str], now: Moment) -> str | None:
+    """A month without a year, if the tense shows which one is meant."""
+    number, tense = MONTHS[match["month"].lower()], tense_before(match.string, match.start())
+    if tense is None or number == now.day.month:
+        return None
+    year = now.day.year
+    if tense == "past" and number > now.day.month:
+        year -= 1
+    if tense == "future" and number < now.day.month:
+        year += 1
+    return month_text(date(year, number, 1))
+
+
+def _past_weekend(match: re.Match[str], now: Moment) -> str | None:
+    return f"the weekend before {day_text(now.day)}"
+
+
 def _season(match: re.Match[str], now: Moment) -> str | None:
     first, last = SEASONS[match["season"].lower()]
     season = match["season"].lower()
@@ -273,6 +317,9 @@ def _rule(
 
 _PAST_NEXT = r"(?P<which>(?:this\s+)?(?:past|coming|upcoming)|last|previous|next|this)"
 _PART = r"morning|afternoon|evening|night"
+_NO_YEAR = r"(?!,?\s+(?:of\s+)?(?:the\s+)?\d)"
+# "on the 2nd floor" is no date
+_ALONE = r"(?=\s*(?:[.,!?;:)]|$|(?:i|we|he|she|they|my|our|at|with|in|and|for|to|it)\b))"
 _RULES = (
     _rule(rf"(?:the\s+)?day\s+before\s+yesterday(?:\s+(?:{_PART}))?", _fixed_day(-2)),
     _rule(rf"(?:the\s+)?day\s+after\s+tomorrow(?:\s+(?:{_PART}))?", _fixed_day(2)),
@@ -290,4 +337,9 @@ _RULES = (
     _rule(rf"(?P<which>last|this\s+past|this|next)\s+(?P<season>{_SEASON}){_NOT_OF}", _season),
     _rule(rf"(?P<which>last|this\s+past|this|next)\s+(?P<feast>{_FEAST})", _feast),
     _rule(r"the\s+other\s+(?P<unit>day|night|week)", _other_day),
+    _rule(r"over\s+the\s+weekend", _past_weekend),
+    _rule(rf"on\s+(?:the\s+)?(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?(?P<month>{_MONTH}){_NO_YEAR}", _date),
+    _rule(rf"on\s+(?P<month>{_MONTH})\s+(?:the\s+)?(?P<day>\d{{1,2}})(?:st|nd|rd|th)?{_NO_YEAR}", _date),
+    _rule(rf"on\s+the\s+(?P<day>\d{{1,2}})(?:st|nd|rd|th){_ALONE}", _day_of_month),
+    _rule(rf"in\s+(?P<month>{_MONTH}){_NO_YEAR}", _in_month),
 )

@@ -46,7 +46,8 @@ class Extractor:
     """Takes facts from turns with a language model, and checks by rule what it wrote.
 
     Small talk is recognised without the model. A turn whose facts cannot be used becomes a fact itself, so nothing that
-    was said is lost.
+    was said is lost. Of an untrained model the same holds for every sentence that its facts leave out; a trained policy
+    has learned what to leave out.
 
     Args:
         lm: The model.
@@ -115,6 +116,7 @@ class Extractor:
                 unread[number],
                 recalled[number],
                 repeated,
+                trained=self._adapter is not None,
             )
             for number, (window, (units, repeated)) in enumerate(zip(windows, read, strict=True))
         ]
@@ -170,16 +172,23 @@ def _assemble(
     unread: Sequence[Unit],
     recalled: Recalled,
     repeated: int,
+    *,
+    trained: bool,
 ) -> Extraction:
     """Join what the calls of one window came to."""
     texts: list[tuple[int, str]] = []
     reasons: list[str] = []
     for request, completion in calls:
         reading = read_completion(
-            completion.text, request.units, context_lines(window), complete=completion.finish != "length"
+            completion.text,
+            request.units,
+            context_lines(window),
+            complete=completion.finish != "length",
+            trained=trained,
         )
         for index, unit in enumerate(request.units):
-            own, reason = _facts_of(unit, index, reading, window.names)
+            facts_of = _trained_facts_of if trained else _facts_of
+            own, reason = facts_of(unit, index, reading, window.names)
             texts += [(unit.place, text) for text in own]
             reasons += [reason] if reason else []
     for unit in unread:
@@ -213,6 +222,14 @@ def _facts_of(unit: Unit, index: int, reading: Reading, names: Sequence[str]) ->
         return _verbatim(unit, names), reading.unusable or "the facts leave out most of the turn"
     rest = [f"{unit.speaker}: {piece}" for piece in pieces(" ".join(left_out), _LONGEST_PIECE)]
     return [*own, *rest, *_caption_facts(unit, own)], reading.unusable or "the facts leave out part of the turn"
+
+
+def _trained_facts_of(unit: Unit, index: int, reading: Reading, names: Sequence[str]) -> tuple[list[str], str | None]:
+    """The facts of one unit that a trained policy read: what it left out, it has decided to leave out."""
+    own = [annotate(line.text, unit.turn.time) for line in reading.lines if line.unit == index]
+    if own or reading.none:
+        return own, reading.unusable
+    return _verbatim(unit, names), reading.unusable
 
 
 def _left_out(stated: Sequence[str], told: Sources, *, thorough: bool) -> list[str]:

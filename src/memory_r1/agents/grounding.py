@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from memory_r1.agents.calendar_words import NUMBERS
 from memory_r1.agents.text import content_words, is_stop_word, stem, words
 
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
@@ -44,6 +45,8 @@ class Sources:
         self._stems = {stem(word) for word in words(everything)}
         self._prefixes = {word[:5] for word in self._stems if len(word) >= 5}
         self._numbers = set(_NUMBER.findall(everything))
+        # "six months" may be retold as "6 months"
+        self._numbers |= {str(NUMBERS[word]) for word in set(words(everything)) & NUMBERS.keys()}
 
     def holds(self, word_stem: str) -> bool:
         """Whether a stem occurs, or one that begins with the same five letters."""

@@ -114,7 +114,7 @@ class MemoryManager:
     ) -> Ruling:
         """Turn a completion into a ruling: parse it, and check that its text is made of what the model was given."""
         parsed = parse_decision(completion.text, [memory.text for memory in candidates], shown=prompt.shown)
-        parsed = _grounded(parsed, fact, candidates)
+        parsed = _grounded(_unless_known(parsed, fact, candidates), fact, candidates)
         text = parsed.text if parsed.text is not None else fact.text
         if parsed.kind is OperationKind.UPDATE and parsed.target is not None and parsed.text is None:
             text = joined(candidates[parsed.target].text, fact.text)
@@ -148,6 +148,14 @@ class MemoryManager:
             fact=quote(fact.text),
             date=day_text(fact.event_time) if fact.event_time else "unknown date",
         )
+
+
+def _unless_known(parsed: Parsed, fact: Fact, candidates: Sequence[MemoryRecord]) -> Parsed:
+    """Putting a fact behind a memory that holds its very words changes nothing."""
+    if parsed.kind is not OperationKind.UPDATE or parsed.target is None or parsed.text is not None:
+        return parsed
+    known = fact.text.strip().rstrip(".").casefold() in candidates[parsed.target].text.casefold()
+    return Parsed(OperationKind.NOOP, target=parsed.target) if known else parsed
 
 
 def joined(memory: str, fact: str) -> str:

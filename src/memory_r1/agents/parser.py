@@ -98,7 +98,8 @@ def _checked(entry: Mapping[str, Any], candidates: Sequence[str], shown: Collect
     if kind is OperationKind.DELETE:
         return Parsed(kind, target=target)
     if text is None:
-        return Parsed(kind, target=target)
+        written = any(key in entry for key in _TEXT_KEYS)
+        return Parsed(rejected="UPDATE with an unusable text") if written else Parsed(kind, target=target)
     if content_hash(text) == content_hash(clean(candidates[target])):
         return Parsed(OperationKind.NOOP, target=target)
     return Parsed(kind, target=target, text=text)

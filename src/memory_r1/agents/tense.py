@@ -7,7 +7,7 @@ from typing import Literal
 
 _FUTURE = re.compile(
     r"\b(?:will|won['’]t|shall|gonna|going to|about to|want to|plan(?:s|ning)?|hop(?:e|es|ing)|look(?:ing)? forward"
-    r"|can['’]t wait|let['’]s|have to|need to|start(?:s|ing)|begins?|opens?|leav(?:e|es|ing)"
+    r"|can['’]t wait|let['’]s|have to|need to|start(?:s|ing)?|begins?|opens?|leav(?:e|es|ing)"
     r"|coming up|due|should|see (?:you|ya)"
     r"|(?:is|are|am)(?!\s+\w+ed\b)|(?:i['’]m|we['’]re|they['’]re|he['’]s|she['’]s|it['’]s|that['’]s))\b"
     r"|\w['’]ll\b",

@@ -46,8 +46,9 @@ def make_model(settings: Settings) -> LanguageModel:
         ConfigError: They name none.
     """
     from memory_r1.lm.factory import make_lm
+    from memory_r1.policies import chosen
 
-    adapters: dict[str, str | Path] = dict(settings.adapters.items())
+    adapters = chosen(settings.model, settings.adapters)
     return make_lm(settings.model, adapters=adapters, base_url=settings.base_url, api_key=settings.api_key)
 
 

@@ -22,11 +22,12 @@ def models(context: typer.Context, as_json: AsJson = False) -> None:
     from memory_r1.cli.output import print_json
     from memory_r1.config import load_settings
     from memory_r1.lm.bundled import bundled_status
+    from memory_r1.policies import chosen
 
     settings = load_settings()
     found = {
         "model": settings.model,
-        "adapters": dict(settings.adapters),
+        "adapters": chosen(settings.model, settings.adapters),
         "embedder": settings.embedder,
         "bundled": _status(bundled_status()),
         "hub_cache": _hub_cache(),

@@ -68,6 +68,10 @@ def train(
             help="Synthetic: many facts or questions behind the same memories; by default with sft.",
         ),
     ] = None,
+    memories: Annotated[
+        int | None,
+        typer.Option(min=1, rich_help_panel=DATA, help="Memories a question gets; by default the dynamic cut."),
+    ] = None,
     reader: Annotated[
         str | None,
         typer.Option(metavar="FOLDER", rich_help_panel=DATA, help="Adapter of the reader that judges the manager."),
@@ -135,6 +139,7 @@ def train(
         "held_out": held_out,
         "rewards": rewards,
         "source": source,
+        "memories": memories,
         "together": algo is AlgorithmName.SFT if together is None else together,
         "model": config.model,
         "reader": reader,
@@ -152,9 +157,11 @@ def train(
 
 
 def _start(out: Path, config: TrainConfig, described: dict[str, Any], wandb: str | None) -> None:
+    from memory_r1.cli.output import note
     from memory_r1.rl.launch import check_free, start_run
 
     check_free(out)
+    note(f"Building tasks from {described['data']}.")
     _go(start_run(out, config, load_described(described)), wandb)
 
 

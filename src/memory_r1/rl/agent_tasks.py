@@ -19,7 +19,7 @@ from memory_r1.lm.local import LocalLM
 from memory_r1.retrieval.factory import make_embedder
 from memory_r1.rl import boards, build_conversations, build_synthetic
 from memory_r1.rl.answer_task import AnswerWorld
-from memory_r1.rl.bank_state import BankSearch
+from memory_r1.rl.bank_state import BankSearch, Cut
 from memory_r1.rl.build_options import AnswerOptions
 from memory_r1.rl.episode import Task
 from memory_r1.rl.extract_task import ExtractWorld
@@ -50,7 +50,9 @@ class DataConfig(BaseModel):
     source: Literal["facts", "turns", "both"] = "facts"
     """What the Answer Agent's memories are made of."""
     together: bool = False
-    """Synthetic only: problems to learn from share their memories (`rl.boards`), so that many fit into a prompt's cost."""
+    """Synthetic only: problems to learn from share their memories (`rl.boards`), so many fit into a prompt's cost."""
+    memories: int | None = Field(None, ge=1)
+    """How many memories a question gets, trained and held-out ones alike; None: the product's dynamic cut."""
     model: str = "bundled"
     """Counts tokens, answers as the frozen reader, and extracts the facts of conversations that have none."""
     reader: str | None = None
@@ -73,6 +75,7 @@ class _Workshop:
         self.readers: list[FrozenReader] = []
         self.lm = _local(config.model, {name: path for name, path in adapters.items() if path is not None})
         self.prompts = Prompts.load()
+        self.cut = Cut(k=config.memories)
         self.search = BankSearch(make_embedder(config.embedder))
         self.weights = weights_named(config.rewards or ("extract" if config.agent == "extractor" else "default"))
 
@@ -92,7 +95,7 @@ class _Workshop:
         return self._bind(self._problems(data)), data.digest
 
     def _problems(self, data: TrainingData) -> Sequence[Problem]:
-        agent, options = self.config.agent, AnswerOptions(source=self.config.source)
+        agent, options = self.config.agent, AnswerOptions(source=self.config.source, cut=self.cut)
         if data.synthetic:
             if agent == "extractor":
                 return build_synthetic.extract_problems(data.synthetic)
@@ -123,7 +126,7 @@ class _Workshop:
         reader = AnswerAgent(self.lm, self.prompts, adapter=None if self.config.reader is None else "answer")
         frozen = FrozenReader(reader)
         self.readers.append(frozen)
-        world = ManagerWorld(MemoryManager(self.lm, self.prompts), frozen, self.search, self.weights)
+        world = ManagerWorld(MemoryManager(self.lm, self.prompts), frozen, self.search, self.weights, self.cut)
         return make_tasks(problems, manager=world)
 
     def use_reader(self, adapter: Path) -> None:

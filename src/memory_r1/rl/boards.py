@@ -30,7 +30,7 @@ class BoardOptions:
     """
 
     memories: int = 8
-    """Memories of a board."""
+    """Most memories of a manager's board, 3 at least; about as many as a board of questions has."""
     boards: int = 8
     """Most boards of a conversation, for the Memory Manager."""
     additions: int = 4
@@ -109,9 +109,10 @@ class _ManagerBoards:
         others = [entry.id for entry in bank]
         for names in (subjects, others):
             self._rng.shuffle(names)
-        half = self._options.memories // 2
+        count = self._rng.randint(min(3, self._options.memories), self._options.memories)
+        half = (count + 1) // 2
         order = dict.fromkeys([*subjects[:half], *wanted, *subjects[half:], *others])
-        chosen = list(order)[: self._options.memories]
+        chosen = list(order)[:count]
         self._rng.shuffle(chosen)
         facts = [fact for fact in concerning if fact.gold and fact.gold.target in chosen]
         told = self._told(place, [entry for entry in bank if entry.id in chosen])

@@ -20,7 +20,7 @@ class ManagerOptions:
         ConfigError: A number is out of range.
     """
 
-    candidates: int = 8
+    candidates: int = 5
     """Memories shown for a fact, found by the product's retriever."""
     link: Literal["evidence", "last-evidence", "memory"] = "evidence"
     """Which questions belong to a fact: those whose evidence names its turn (`evidence`; the paper has no other link),

@@ -35,7 +35,7 @@ class ManagerWorld:
     weights: Weights = WEIGHTS["default"]
     cut: Cut = field(default_factory=Cut)
     """How many memories the reader gets for a question."""
-    candidates: int = 8
+    candidates: int = 5
     """How many memories the manager sees for a fact, where the problem does not name them."""
     judge: Judge | None = None
 

@@ -99,11 +99,14 @@ def make_batches(samples: Sequence[Sample], max_tokens: int, device: torch.devic
 
 
 def split(samples: Sequence[Sample], parts: int, seed: int) -> list[list[Sample]]:
-    """Divide samples into parts of like size, by whole prompts, in random order."""
+    """Divide samples into parts of like size, by whole prompts chosen at random.
+
+    Within a part the order stays, so that neighbours whose prompts begin alike still share that beginning.
+    """
     by_prompt: dict[Tokens, list[Sample]] = {}
     for sample in samples:
         by_prompt.setdefault(sample.prompt, []).append(sample)
     families = list(by_prompt.values())
     order = torch.randperm(len(families), generator=torch.Generator().manual_seed(seed)).tolist()
-    chunks = [order[part::parts] for part in range(parts)]
+    chunks = [sorted(order[part::parts]) for part in range(parts)]
     return [[sample for index in chunk for sample in families[index]] for chunk in chunks if chunk]

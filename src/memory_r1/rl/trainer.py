@@ -225,6 +225,8 @@ class Trainer:
     def _evaluate(self, *, keep: bool) -> dict[str, float]:
         if not self.held_out:
             return {}
+        for watcher in self.watchers:
+            watcher.note(f"Trying {len(self.held_out)} held-out tasks.")
         rollouts = play(self.policy, self.held_out, completions=1, temperature=0.0, seed=0)
         found = rollout_metrics(rollouts, None)
         row = {f"eval/{name.partition('/')[2]}": value for name, value in found.items()}
