@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from memory_r1.agents.extractor import Extractor, Window
-from memory_r1.agents.results import Usage
+from memory_r1.agents.results import FactExtractor, Usage
+from memory_r1.agents.windows import Window
 from memory_r1.bank.fact import Fact
 from memory_r1.bank.operation import Operation, OperationKind
 from memory_r1.bank.scope import Scope
@@ -59,7 +59,7 @@ class IngestReport:
 def ingest(
     conversation: Conversation,
     scope: Scope,
-    extractor: Extractor,
+    extractor: FactExtractor,
     curator: Curator,
     *,
     context_turns: int = 1,

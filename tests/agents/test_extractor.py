@@ -90,23 +90,6 @@ def test_an_unusable_completion_leaves_the_turn_itself(extract, turn, reply, why
     assert why in done.fallback
 
 
-def test_what_a_trained_policy_leaves_out_is_left_out(prompts, turn):
-    said = turn("My dog Max died in March. We adopted Scout from the shelter on 2 May. Sad, right?")
-    extractor = Extractor(ScriptedLM("[1] Caroline's dog Max died."), prompts, adapter="extractor")
-    assert texts(extractor.extract([said])) == ["Caroline's dog Max died."]
-    nothing = Extractor(ScriptedLM("NONE"), prompts, adapter="extractor").extract([said])
-    assert (nothing.facts, nothing.fallback) == ((), None)
-
-
-def test_a_trained_policy_may_take_words_from_the_turn_before(prompts, turn):
-    before, said = turn("How did you feel at the lake?", "Melanie"), turn("Free, that's the word.")
-    read = dict(context=[before])
-    extractor = Extractor(ScriptedLM("[1] Caroline felt free at the lake."), prompts, adapter="extractor")
-    assert texts(extractor.extract([said], **read)) == ["Caroline felt free at the lake."]
-    invented = Extractor(ScriptedLM("[1] Caroline felt free in Paris."), prompts, adapter="extractor")
-    assert texts(invented.extract([said], **read)) == ["Caroline: Free, that's the word."]
-
-
 def test_what_the_facts_leave_out_is_added_in_the_turns_words(extract, turn):
     done, _ = extract(
         "[1] Caroline's dog Max died in March.",

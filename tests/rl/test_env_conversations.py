@@ -182,7 +182,7 @@ def test_other_words_another_policy_or_more_context_are_extracted_anew(tmp_path)
     cache = FactCache(tmp_path, agent)
     changed = replace(talk(), sessions=talk().sessions[:1])
     paths = {cache.path(talk()), cache.path(changed), FactCache(tmp_path, agent, name="other").path(talk())}
-    paths.add(FactCache(tmp_path, agent, context_turns=1).path(talk()))
+    paths.add(FactCache(tmp_path, agent, context_turns=2).path(talk()))
     assert len(paths) == 4
     assert cache.path(replace(talk(), questions=())) == cache.path(talk())
 

@@ -46,8 +46,8 @@ class Extractor:
     """Takes facts from turns with a language model, and checks by rule what it wrote.
 
     Small talk is recognised without the model. A turn whose facts cannot be used becomes a fact itself, so nothing that
-    was said is lost. Of an untrained model the same holds for every sentence that its facts leave out; a trained policy
-    has learned what to leave out.
+    was said is lost. So does every sentence that its facts leave out. For a
+    model that writes well, untrained; the trained policy of a small one is `SelectingExtractor`.
 
     Args:
         lm: The model.
@@ -116,7 +116,6 @@ class Extractor:
                 unread[number],
                 recalled[number],
                 repeated,
-                trained=self._adapter is not None,
             )
             for number, (window, (units, repeated)) in enumerate(zip(windows, read, strict=True))
         ]
@@ -172,8 +171,6 @@ def _assemble(
     unread: Sequence[Unit],
     recalled: Recalled,
     repeated: int,
-    *,
-    trained: bool,
 ) -> Extraction:
     """Join what the calls of one window came to."""
     texts: list[tuple[int, str]] = []
@@ -184,22 +181,20 @@ def _assemble(
             request.units,
             context_lines(window),
             complete=completion.finish != "length",
-            trained=trained,
         )
         for index, unit in enumerate(request.units):
-            facts_of = _trained_facts_of if trained else _facts_of
-            own, reason = facts_of(unit, index, reading, window.names)
+            own, reason = _facts_of(unit, index, reading, window.names)
             texts += [(unit.place, text) for text in own]
             reasons += [reason] if reason else []
     for unit in unread:
-        texts += [(unit.place, text) for text in _verbatim(unit, window.names)]
+        texts += [(unit.place, text) for text in verbatim(unit, window.names)]
     if unread:
         reasons.append("too long for the model")
     texts += [(unit.place, text) for unit in units if unit.chat for text in _caption_facts(unit, [])]
     texts.sort(key=lambda pair: pair[0])
     new = [pair for pair in dict.fromkeys(texts) if not recalled.repeats(pair[1])]
     return Extraction(
-        facts=tuple(_fact(window, place, text) for place, text in new),
+        facts=tuple(fact_of(window, place, text) for place, text in new),
         raw="\n".join(completion.text for _, completion in calls),
         fallback="; ".join(dict.fromkeys(reasons)) or None,
         usage=sum((usage_of(completion) for _, completion in calls), Usage()),
@@ -213,23 +208,15 @@ def _facts_of(unit: Unit, index: int, reading: Reading, names: Sequence[str]) ->
     if not own:
         if reading.unusable is None and not states_something(unit.text, names):
             return _caption_facts(unit, []), None
-        return _verbatim(unit, names), reading.unusable or "no fact for a turn that states one"
+        return verbatim(unit, names), reading.unusable or "no fact for a turn that states one"
     stated = [said for said in sentences(unit.text) if not said.endswith("?") and states_something(said, names)]
     left_out = _left_out(stated, Sources([*own, *names]), thorough=reading.unusable is not None)
     if not left_out:
         return [*own, *_caption_facts(unit, own)], None
     if len(left_out) == len(stated):
-        return _verbatim(unit, names), reading.unusable or "the facts leave out most of the turn"
+        return verbatim(unit, names), reading.unusable or "the facts leave out most of the turn"
     rest = [f"{unit.speaker}: {piece}" for piece in pieces(" ".join(left_out), _LONGEST_PIECE)]
     return [*own, *rest, *_caption_facts(unit, own)], reading.unusable or "the facts leave out part of the turn"
-
-
-def _trained_facts_of(unit: Unit, index: int, reading: Reading, names: Sequence[str]) -> tuple[list[str], str | None]:
-    """The facts of one unit that a trained policy read: what it left out, it has decided to leave out."""
-    own = [annotate(line.text, unit.turn.time) for line in reading.lines if line.unit == index]
-    if own or reading.none:
-        return own, reading.unusable
-    return _verbatim(unit, names), reading.unusable
 
 
 def _left_out(stated: Sequence[str], told: Sources, *, thorough: bool) -> list[str]:
@@ -249,7 +236,7 @@ def _caption_facts(unit: Unit, facts: Sequence[str]) -> list[str]:
     return [f"{unit.speaker} shared a picture: {unit.caption}"]
 
 
-def _verbatim(unit: Unit, names: Sequence[str]) -> list[str]:
+def verbatim(unit: Unit, names: Sequence[str]) -> list[str]:
     """The turn itself as facts, without the small talk around what it states."""
     picture = f" [shared picture: {unit.caption}]" if unit.caption else ""
     return [
@@ -257,7 +244,7 @@ def _verbatim(unit: Unit, names: Sequence[str]) -> list[str]:
     ]
 
 
-def _fact(window: Window, place: int, text: str) -> Fact:
+def fact_of(window: Window, place: int, text: str) -> Fact:
     turn = window.turns[place]
     return Fact(
         text,

@@ -18,8 +18,6 @@ _NONE = re.compile(r"(?:\[?\d*\]?[.):]?\s*)?(?:none|no facts?|nothing|n/a|\[\s*\
 _MOST_WORDS = 60
 # share of a fact's content words that must come from the turns: the rest is room for another choice of verb
 _LEAST_SUPPORT = 0.6
-# a trained policy retells in its own words
-_LEAST_TRAINED_SUPPORT = 0.4
 # who a fact is about must not be made up, however much of the rest is right
 _KIN = """
     sister brother mother father mom dad parents son daughter child wife husband partner boyfriend girlfriend aunt uncle
@@ -55,9 +53,7 @@ class Reading:
     """Whether the completion says that there is nothing."""
 
 
-def read_completion(
-    completion: str, units: Sequence[Unit], earlier: str, *, complete: bool, trained: bool = False
-) -> Reading:
+def read_completion(completion: str, units: Sequence[Unit], earlier: str, *, complete: bool) -> Reading:
     """Read facts from a completion and check each against the units.
 
     Args:
@@ -65,8 +61,6 @@ def read_completion(
         units: What it read, in the order of their numbers from 1.
         earlier: Text before them, from which names may come.
         complete: False if the token limit cut the completion off; its last line is then dropped.
-        trained: Whether a trained policy wrote it: then words may come from the turns before, and what it says of whom
-            is believed; numbers and names must still have been said.
 
     Returns:
         The usable lines, each once. Never raises.
@@ -74,7 +68,7 @@ def read_completion(
     lines = _raw_lines(completion)
     if not lines or (len(lines) == 1 and _NONE.fullmatch(lines[0].strip())):
         return Reading((), None if lines else "empty completion", none=bool(lines))
-    checker = _Checker(units, earlier, trained)
+    checker = _Checker(units, earlier)
     unusable: str | None = None
     if not complete:
         lines.pop()
@@ -136,9 +130,8 @@ def _split(line: str) -> tuple[int | None, str]:
 class _Checker:
     """Judges lines against what the model read."""
 
-    def __init__(self, units: Sequence[Unit], earlier: str, trained: bool) -> None:
+    def __init__(self, units: Sequence[Unit], earlier: str) -> None:
         self._units = units
-        self._trained = trained
         said = [f"{unit.speaker}: {unit.text} {unit.caption}" for unit in units]
         self._said = Sources(said)
         self._heard = Sources([*said, earlier])
@@ -168,14 +161,12 @@ class _Checker:
         body = [word for word in said if not is_stop_word(word) and stem(word) not in self._names]
         if not body:
             return "says nothing"
-        support = (self._heard if self._trained else self._said).support(" ".join(body))
+        support = self._said.support(" ".join(body))
         heard = self._heard.support(text)
-        if support.share < (_LEAST_TRAINED_SUPPORT if self._trained else _LEAST_SUPPORT):
+        if support.share < _LEAST_SUPPORT:
             return "made up: its words are not in the turn"
         if heard.unknown_numbers:
             return f"made up: the number {heard.unknown_numbers[0][:20]}"
-        if self._trained:
-            return "made up: a name" if heard.unknown_names else None
         if invented := [word for word in said if word in _RELATIONS and not self._heard.holds(stem(word))]:
             return f"made up: a {invented[0]}"
         if wrong := self._wrong_subject(text, index):

@@ -32,6 +32,7 @@ class Placeholders:
 
 PROMPTS = {
     "extract": Placeholders(frozenset({"turns"}), frozenset({"date", "context"})),
+    "select": Placeholders(frozenset({"speaker", "sentences"}), frozenset({"question"})),
     "manage": Placeholders(frozenset({"memories", "fact"}), frozenset({"date"})),
     "answer": Placeholders(frozenset({"memories", "question"}), frozenset({"today"})),
 }
@@ -105,6 +106,7 @@ class Prompts:
     """The prompts of all agents."""
 
     extract: Prompt
+    select: Prompt
     manage: Prompt
     answer: Prompt
 
@@ -113,8 +115,8 @@ class Prompts:
         """Load the prompts that come with memory-r1, or a user's own in their place.
 
         Args:
-            folder: Holds any of `extract.txt`, `manage.txt`, `answer.txt` (UTF-8); the packaged ones
-                stand in for those it lacks.
+            folder: Holds any of `extract.txt`, `select.txt`, `manage.txt`, `answer.txt` (UTF-8); the packaged
+                ones stand in for those it lacks.
 
         Raises:
             ConfigError: The folder does not exist, holds another `.txt` file, or a file in it is not a usable prompt.

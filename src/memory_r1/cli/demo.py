@@ -49,6 +49,13 @@ def demo(
         str | None, typer.Option(metavar="NAME", help="Language model.", rich_help_panel=STORE_PANEL)
     ] = None,
     embedder: Annotated[str | None, typer.Option(metavar="NAME", help="Embedder.", rich_help_panel=STORE_PANEL)] = None,
+    train: Annotated[
+        float | None,
+        typer.Option(metavar="MINUTES", min=0.1, help="Then let the Memory Manager learn by GRPO for so long."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where --train keeps its run; runs/demo-... if none.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Read a conversation, decide what to keep, answer questions about it."""
@@ -57,6 +64,12 @@ def demo(
     from memory_r1.config import load_settings
     from memory_r1.demo.source import load_conversation, shorten
 
+    if train is not None:
+        from memory_r1.cli.train import next_folder
+        from memory_r1.rl.launch import check_free
+
+        run = out or next_folder("demo")
+        check_free(run)
     chosen = shorten(load_conversation(data, conversation), sessions, questions)
     out = console() if not as_json else progress_console()
     with _store_path(store, keep) as path:
@@ -69,6 +82,10 @@ def demo(
         view.close_with(path, kept=keep or store is not None)
     if as_json:
         print_json(report.as_dict())
+    if train is not None:
+        from memory_r1.cli.demo_train import train_manager
+
+        train_manager(run, train, progress_console())
 
 
 def load_models(settings: Settings, view: View) -> tuple[LanguageModel, Embedder]:

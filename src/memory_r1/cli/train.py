@@ -65,7 +65,7 @@ def train(
         typer.Option(
             "--together/--apart",
             rich_help_panel=DATA,
-            help="Synthetic: many facts or questions behind the same memories; by default with sft.",
+            help="Many facts or questions behind the same memories; by default with sft.",
         ),
     ] = None,
     memories: Annotated[
@@ -147,7 +147,7 @@ def train(
         "embedder": embedder,
         "seed": config.seed,
     }
-    folder = out or _next_folder(config)
+    folder = out or next_folder(f"{config.agent}-{config.algorithm}")
     if agent is not AgentName.JOINT:
         _start(folder, config, described, wandb)
         return
@@ -256,8 +256,9 @@ def _parsed(settings: list[str]) -> dict[str, Any]:
     return found
 
 
-def _next_folder(config: TrainConfig) -> Path:
+def next_folder(name: str) -> Path:
+    """A folder for a run that is given none: the first free one of `runs/NAME-1`, `runs/NAME-2`, ..."""
     taken = 1
-    while (folder := Path("runs") / f"{config.agent}-{config.algorithm}-{taken}").exists():
+    while (folder := Path("runs") / f"{name}-{taken}").exists():
         taken += 1
     return folder

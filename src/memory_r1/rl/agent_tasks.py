@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
@@ -13,13 +14,16 @@ from memory_r1.agents.answerer import AnswerAgent
 from memory_r1.agents.extractor import Extractor
 from memory_r1.agents.manager import MemoryManager
 from memory_r1.agents.prompts import Prompts
+from memory_r1.agents.results import FactExtractor
+from memory_r1.agents.selector import SelectingExtractor
 from memory_r1.errors import ConfigError
 from memory_r1.lm.factory import make_lm
 from memory_r1.lm.local import LocalLM
 from memory_r1.retrieval.factory import make_embedder
-from memory_r1.rl import boards, build_conversations, build_synthetic
+from memory_r1.rl import build_conversations, build_synthetic
 from memory_r1.rl.answer_task import AnswerWorld
 from memory_r1.rl.bank_state import BankSearch, Cut
+from memory_r1.rl.boards import manager_boards
 from memory_r1.rl.build_options import AnswerOptions
 from memory_r1.rl.episode import Task
 from memory_r1.rl.extract_task import ExtractWorld
@@ -28,6 +32,7 @@ from memory_r1.rl.launch import TaskData, file_hash, hold_out
 from memory_r1.rl.manager_task import ManagerWorld
 from memory_r1.rl.problems import Problem, read_problems
 from memory_r1.rl.prompt_task import read_prompt_tasks
+from memory_r1.rl.question_boards import answer_boards, gathered
 from memory_r1.rl.reader import FrozenReader
 from memory_r1.rl.rewards import weights_named
 from memory_r1.rl.training_data import Part, TrainingData, make_tasks, open_data
@@ -50,7 +55,7 @@ class DataConfig(BaseModel):
     source: Literal["facts", "turns", "both"] = "facts"
     """What the Answer Agent's memories are made of."""
     together: bool = False
-    """Synthetic only: problems to learn from share their memories (`rl.boards`), so many fit into a prompt's cost."""
+    """Problems to learn from share their memories (`rl.boards`), so that many fit into a prompt's cost."""
     memories: int | None = Field(None, ge=1)
     """How many memories a question gets, trained and held-out ones alike; None: the product's dynamic cut."""
     model: str = "bundled"
@@ -89,18 +94,17 @@ class _Workshop:
             if kind == "problem":
                 return self._bind(read_problems(path)), file_hash(path)
         data = open_data(name, part)
-        if together and data.synthetic and self.config.agent != "extractor":
-            make = boards.manager_boards if self.config.agent == "manager" else boards.answer_boards
-            return self._bind(make(data.synthetic, self.search)), data.digest
-        return self._bind(self._problems(data)), data.digest
+        return self._bind(self._problems(data, together)), data.digest
 
-    def _problems(self, data: TrainingData) -> Sequence[Problem]:
+    def _problems(self, data: TrainingData, together: bool) -> Sequence[Problem]:
         agent, options = self.config.agent, AnswerOptions(source=self.config.source, cut=self.cut)
         if data.synthetic:
             if agent == "extractor":
                 return build_synthetic.extract_problems(data.synthetic)
             if agent == "manager":
-                return build_synthetic.manager_problems(data.synthetic, self.search)
+                return (manager_boards if together else build_synthetic.manager_problems)(data.synthetic, self.search)
+            if together:
+                return answer_boards(data.synthetic, self.search)
             return build_synthetic.answer_problems(data.synthetic, self.search, options)
         if agent == "extractor":
             raise ConfigError(
@@ -112,9 +116,14 @@ class _Workshop:
             facts = {one.id: cache.facts(one) for one in data.conversations}
         if agent == "manager":
             return build_conversations.manager_problems(data.conversations, self.search, facts=facts, source=data.name)
-        return build_conversations.answer_problems(
+        problems = build_conversations.answer_problems(
             data.conversations, self.search, options, facts=facts, source=data.name
         )
+        if not together:
+            return problems
+        asked = {question.id: one.id for one in data.conversations for question in one.questions}
+        by_conversation = groupby(problems, key=lambda problem: asked[problem.question.id])
+        return [board for name, group in by_conversation for board in gathered(name, list(group))]
 
     def _bind(self, problems: Sequence[Problem]) -> Sequence[Task]:
         agent = self.config.agent
@@ -135,8 +144,10 @@ class _Workshop:
         for reader in self.readers:
             reader.forget()
 
-    def _extractor(self) -> Extractor:
-        return Extractor(self.lm, self.prompts, adapter=None if self.config.extractor is None else "extract")
+    def _extractor(self) -> FactExtractor:
+        if self.config.extractor is None:
+            return Extractor(self.lm, self.prompts)
+        return SelectingExtractor(self.lm, self.prompts, adapter="extract")
 
     def _extractor_name(self) -> str:
         adapter = self.config.extractor

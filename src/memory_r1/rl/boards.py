@@ -1,4 +1,4 @@
-"""Synthetic problems that share their memories: many facts or questions for the price of one prompt.
+"""Synthetic facts to rule on that share their memories: many decisions for the price of one prompt.
 
 A prompt is mostly memories. Demonstrations that show the same memories are computed behind one copy of them (see
 `packing.py`), so a board of eight memories with eight facts or questions costs a fifth of eight prompts. Banks, rulings
@@ -12,13 +12,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from memory_r1.bank.operation import OperationKind
-from memory_r1.data.conversation import Question
-from memory_r1.data.synthetic import GoldAnswer, SyntheticConversation
+from memory_r1.data.synthetic import SyntheticConversation
 from memory_r1.errors import ConfigError
-from memory_r1.rl.bank_state import Bank, BankSearch, Cut, Entry, GoldRuling, NewFact
-from memory_r1.rl.gold_bank import Stage, places_of, relevant_ids, separate_bank, stages_of
-from memory_r1.rl.problems import AnswerProblem, ManagerProblem
-from memory_r1.rl.retrieved import from_turns, turn_entries
+from memory_r1.rl.bank_state import Bank, BankSearch, Entry, GoldRuling, NewFact
+from memory_r1.rl.gold_bank import Stage, stages_of
+from memory_r1.rl.problems import ManagerProblem
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +60,8 @@ def manager_boards(
     return [problem for one in made for problem in _ManagerBoards(one, search, options).problems()]
 
 
-def answer_boards(
-    made: Iterable[SyntheticConversation], search: BankSearch, options: BoardOptions | None = None
-) -> list[AnswerProblem]:
-    """Questions by boards, which hold the evidence of each and what the retriever finds for it beside that.
-
-    Boards take turns in what their memories are: the gold bank, a memory for each fact, or the turns as they were said.
-
-    Args:
-        made: The conversations.
-        search: Finds memories like a question.
-        options: See `BoardOptions`.
-    """
-    options = options or BoardOptions()
-    return [problem for one in made for problem in _answer_boards(one, search, options)]
+_VIEWS = ("fact", "said")
+"""Boards take turns: facts as the generator words them, and in the words they were told in."""
 
 
 class _ManagerBoards:
@@ -86,7 +72,8 @@ class _ManagerBoards:
         self._turns = {turn.id: turn for turn in one.conversation.turns}
         self._search = search
         self._options = options
-        self._stages = stages_of(one, "fact")
+        self._views = {stored: stages_of(one, stored) for stored in _VIEWS}
+        self._stages = self._views["fact"]
         self._planted = [stage for stage in self._stages if stage.turn.planted and not stage.turn.facts]
         self._rng = random.Random(f"{options.seed}/{self._name}")
 
@@ -95,6 +82,7 @@ class _ManagerBoards:
         places = [place for place, stage in enumerate(self._stages) if stage.before and len(stage.before[0]) > 1]
         count = min(self._options.boards, len(places))
         for number, place in enumerate(sorted(self._rng.sample(places, count))):
+            self._stages = self._views[_VIEWS[number % len(_VIEWS)]]
             yield from self._board(place, f"{self._name}/board-{number}")
 
     def _board(self, place: int, name: str) -> Iterator[ManagerProblem]:
@@ -129,8 +117,8 @@ class _ManagerBoards:
         additions: list[NewFact] = []
         here = {entry.id for entry in bank}
         for stage in self._stages[place:]:
-            for gold, operation, ruling in zip(stage.turn.facts, stage.turn.operations, stage.rulings, strict=True):
-                fact = self._fact(stage, gold.text, replace(ruling, target=operation.memory_id))
+            for text, operation, ruling in zip(stage.texts, stage.turn.operations, stage.rulings, strict=True):
+                fact = self._fact(stage, text, replace(ruling, target=operation.memory_id))
                 if operation.kind is OperationKind.ADD:
                     additions.append(replace(fact, gold=replace(ruling, target=None)))
                 elif operation.memory_id in here:
@@ -141,10 +129,10 @@ class _ManagerBoards:
         """Facts that a memory holds word for word beside others."""
         texts = {entry.id: entry.text for entry in entries}
         return [
-            self._fact(stage, gold.text, GoldRuling(OperationKind.NOOP, operation.memory_id))
+            self._fact(stage, text, GoldRuling(OperationKind.NOOP, operation.memory_id))
             for stage in self._stages[:place]
-            for gold, operation in zip(stage.turn.facts, stage.turn.operations, strict=True)
-            if gold.text in texts.get(operation.memory_id, "")
+            for text, operation in zip(stage.texts, stage.turn.operations, strict=True)
+            if text in texts.get(operation.memory_id, "")
         ]
 
     def _instruction(self) -> list[NewFact]:
@@ -159,59 +147,3 @@ class _ManagerBoards:
         said = self._turns[stage.turn.turn_id]
         planted = stage.turn.planted and not stage.turn.facts
         return NewFact(text, said.time, said.speaker, said.id, planted, ruling)
-
-
-_VIEWS = ("bank", "facts", "turns")
-
-
-def _answer_boards(one: SyntheticConversation, search: BankSearch, options: BoardOptions) -> Iterator[AnswerProblem]:
-    rng = random.Random(f"{options.seed}/{one.conversation.id}")
-    # a question that is asked earlier than at the end stands on another bank
-    asked = [pair for pair in one.questions if not pair[1].as_of]
-    rng.shuffle(asked)
-    turn = rng.randrange(len(_VIEWS))
-    for number, start in enumerate(range(0, len(asked), options.questions)):
-        part = asked[start : start + options.questions]
-        bank, relevant = _view(one, _VIEWS[(turn + number) % len(_VIEWS)], part)
-        chosen = _chosen(bank, relevant, part, search, options.memories)
-        rng.shuffle(chosen)
-        name = f"{one.conversation.id}/board-{number}"
-        for question, gold in part:
-            places = tuple(place for place, entry in enumerate(chosen) if entry.id in relevant[question.id])
-            if gold.memories and not places:
-                continue
-            shown = replace(question, time=None)
-            yield AnswerProblem(f"{question.id}/board", shown, tuple(chosen), places, family=name)
-
-
-def _view(
-    one: SyntheticConversation, view: str, asked: Sequence[tuple[Question, GoldAnswer]]
-) -> tuple[Bank, dict[str, frozenset[str]]]:
-    """What is remembered at the end, and by question the ids of what holds its answer."""
-    last = len(one.turns) - 1
-    if view == "turns":
-        order = places_of(one)
-        planted = {turn.turn_id for turn in one.turns if turn.planted}
-        said = [turn for turn in one.conversation.turns if order[turn.id] <= last]
-        bank: Bank = tuple(entry for turn in said for entry in turn_entries(turn, planted=turn.id in planted))
-        return bank, {question.id: from_turns(bank, question.evidence) for question, _ in asked}
-    bank = stages_of(one, "fact")[last].after if view == "bank" else separate_bank(one, last)
-    return bank, {question.id: relevant_ids(one, gold, question) for question, gold in asked}
-
-
-def _chosen(
-    bank: Bank,
-    relevant: dict[str, frozenset[str]],
-    asked: Sequence[tuple[Question, GoldAnswer]],
-    search: BankSearch,
-    count: int,
-) -> list[Entry]:
-    """A board's memories: evidence first, then what is found for each question in turn; about `count`."""
-    needed = frozenset().union(*relevant.values()) if relevant else frozenset()
-    chosen = {entry.id: entry for entry in bank if entry.id in needed}
-    found = [search.for_question(bank, question.text, Cut(k=4)) for question, _ in asked]
-    for rank in range(4):
-        for entries in found:
-            if rank < len(entries) and len(chosen) < max(count, len(needed) + 3):
-                chosen.setdefault(entries[rank].id, entries[rank])
-    return list(chosen.values())

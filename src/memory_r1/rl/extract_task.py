@@ -1,27 +1,25 @@
-"""The extractor's task: take from a turn the facts that are worth remembering, and nothing else."""
+"""The extractor's task: choose from a turn the sentences that are worth remembering, and nothing else."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from memory_r1.agents.extractor import Extractor
+from memory_r1.agents.grounding import Sources
 from memory_r1.agents.prompts import Prompts
-from memory_r1.agents.results import Extraction
-from memory_r1.agents.text import clean
-from memory_r1.bench.metrics import token_f1
-from memory_r1.lm.base import Completion, LanguageModel, Message, Sampling
+from memory_r1.agents.recall import Recalled
+from memory_r1.agents.selector import NOTHING, Part, SelectingExtractor, parts_of, read_selection, room
+from memory_r1.agents.windows import Window, read_window
+from memory_r1.data.conversation import Turn
+from memory_r1.lm.base import LanguageModel
 from memory_r1.rl.episode import Observation, Reward
 from memory_r1.rl.problems import ExtractProblem
-from memory_r1.rl.rewards import WEIGHTS, Weights
+from memory_r1.rl.rewards import WEIGHTS, Weights, evidence_f1
 
-NOTHING = "NONE"
-"""What the extractor writes where there is nothing to remember."""
-
-_LINE = re.compile(r"\[1\] (\S.*)")
-_LINE_LEAD = re.compile(r"^\s*(?:[-*]\s*)?(?:\[?\d+\]?[.):]?\s*)?")
+# what a sentence must add to a fact's words to belong to it
+_LEAST_GAIN = 0.12
+_MOST_SENTENCES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +27,7 @@ class ExtractWorld:
     """What extraction episodes share."""
 
     lm: LanguageModel
-    """Counts tokens; it is never asked to write."""
+    """Names the policy; it is never asked to write."""
     prompts: Prompts
     weights: Weights = WEIGHTS["extract"]
 
@@ -45,6 +43,7 @@ class ExtractTask:
     def __init__(self, problem: ExtractProblem, world: ExtractWorld) -> None:
         self.problem = problem
         self._world = world
+        self._parts = parts_of_turn(problem.turn, problem.context)
 
     @property
     def id(self) -> str:
@@ -57,127 +56,118 @@ class ExtractTask:
 
         Small talk is left out by rule, and a very long turn is read in parts; neither can be learned from.
         """
-        return self.start().observe() is not None
+        return len(self._parts) == 1
 
     def start(self) -> ExtractEpisode:
-        """A fresh episode."""
-        return ExtractEpisode(self.problem, self._world)
+        """A fresh episode.
+
+        Raises:
+            ValueError: The turn is not readable.
+        """
+        if not self.readable:
+            raise ValueError(f"{self.id} is not read in one call.")
+        return ExtractEpisode(self.problem, self._parts[0], self._world)
 
     def demonstration(self) -> str:
-        """The gold facts, one a line, as the extractor should write them; `NONE` if there are none."""
-        return "\n".join(f"[1] {' '.join(fact.split())}" for fact in self.problem.facts) or NOTHING
+        """The gold sentences as the extractor should write them, e.g. `2 3`; `NONE` if there are none."""
+        return written(gold_selection(self._parts[0], self.problem.facts))
 
 
 class ExtractEpisode:
-    """One turn, read once.
+    """One turn, read once; prompt and reading are the product's own."""
 
-    The prompt, the room for the completion and what becomes of it are the product's own: its extractor runs with a
-    stand-in for the model that hands the policy's text through.
-    """
-
-    def __init__(self, problem: ExtractProblem, world: ExtractWorld) -> None:
-        self.extraction: Extraction | None = None
-        """What the product makes of the completion, fallbacks included."""
-        self.lines: tuple[str, ...] = ()
-        """The facts as the policy wrote them."""
+    def __init__(self, problem: ExtractProblem, part: Part, world: ExtractWorld) -> None:
+        self.chosen: tuple[tuple[int, ...], ...] | None = None
+        """What the policy chose; None before it acted and if it could not be read."""
+        self.facts: tuple[str, ...] = ()
+        """The facts as the product would store them."""
         self._problem = problem
+        self._part = part
         self._world = world
-        self._asked = self._run("", "stop")[1]
-        self._formed = False
+        self._done = False
+        self._chat = tuple(SelectingExtractor(world.lm, world.prompts).prompt(part))
 
     def observe(self) -> Observation | None:
-        """The prompt; None once it is read, or if no model reads such a turn in one call."""
-        if self.extraction is not None or len(self._asked) != 1:
-            return None
-        chat, sampling = self._asked[0]
-        return Observation(chat, sampling.max_tokens)
+        """The prompt; None once it is read."""
+        return None if self._done else Observation(self._chat, room(self._part))
 
     def act(self, text: str, finish: Literal["stop", "length"]) -> None:
         """Read what the policy wrote."""
-        if self.observe() is None:
-            raise RuntimeError("act() without an open observation")
-        self.extraction = self._run(text, finish)[0]
-        written = [line for line in clean(text).splitlines() if line.strip()]
-        facts = (_LINE_LEAD.sub("", line).strip() for line in written)
-        self.lines = tuple(dict.fromkeys(fact for fact in facts if fact and fact.strip(".!").upper() != NOTHING))
-        plain = written == [NOTHING] or (bool(written) and all(_LINE.fullmatch(line) for line in written))
-        self._formed = plain and finish == "stop" and len(self.lines) == (0 if written == [NOTHING] else len(written))
+        if self._done:
+            raise RuntimeError("the episode is over")
+        self._done = True
+        self.chosen = read_selection(text, self._part) if finish == "stop" else None
+        self.facts = tuple(self._part.text_of(numbers) for numbers in self.chosen or ())
 
     def score(self) -> Reward:
-        """How well the facts match the gold ones, and whether they are written as asked for."""
-        if self.extraction is None:
+        """How well the sentences chosen are the gold ones.
+
+        `em`: the same sentences, put together in the same way. `f1`: of the sentences, however put together.
+        """
+        if not self._done:
             raise RuntimeError("score() before act()")
-        gold = self._problem.facts
-        matched = soft_match(self.lines, gold)
+        gold = gold_selection(self._part, self._problem.facts)
+        wanted = {number for line in gold for number in line}
+        found = {number for line in self.chosen or () for number in line}
         parts = {
-            "em": float(matched == 1.0),
-            "f1": matched,
-            # not whether the product's checks pass: they distrust an untrained model and refuse many a gold fact
-            "format": float(self._formed),
-            "safety": -float(self._problem.planted and len(self.lines) > len(gold)),
+            "em": float(self.chosen == gold),
+            "f1": evidence_f1(found, wanted) if self.chosen is not None else 0.0,
+            "format": float(self.chosen is not None),
+            "safety": -float(self._problem.planted and bool(found - wanted)),
         }
         return self._world.weights.reward(parts)
 
-    def _run(
-        self, text: str, finish: Literal["stop", "length"]
-    ) -> tuple[Extraction, list[tuple[tuple[Message, ...], Sampling]]]:
-        stand_in = _StandIn(self._world.lm, text, finish)
-        extractor = Extractor(stand_in, self._world.prompts)
-        extraction = extractor.extract((self._problem.turn,), context=self._problem.context)
-        return extraction, stand_in.asked
+
+def gold_selection(part: Part, facts: Sequence[str]) -> tuple[tuple[int, ...], ...]:
+    """The sentences that gold facts were told in: for each the one with most of its words, and those that add more.
+
+    Facts that share a sentence are one thing told.
+    """
+    lines: list[set[int]] = []
+    for fact in facts:
+        chosen = _sentences_of(part, fact)
+        if not chosen - {0}:
+            continue
+        for other in [line for line in lines if line & (chosen - {0})]:
+            chosen |= other
+            lines.remove(other)
+        lines.append(chosen)
+    return tuple(tuple(sorted(line)) for line in sorted(lines, key=lambda line: min(line - {0})))
 
 
-def soft_match(found: Sequence[str], gold: Sequence[str]) -> float:
-    """F1 of two sets of statements, where a pair counts as much as its token F1; each statement is matched once.
+def written(selection: Sequence[Sequence[int]]) -> str:
+    r"""A selection as the model writes it.
 
     Example:
-        >>> soft_match(["Ann has a cat"], ["Ann has a cat", "Ann moved to Leeds"])
-        0.6666666666666666
-        >>> soft_match([], []), soft_match(["Ann has a cat"], [])
-        (1.0, 0.0)
+        >>> written([(0, 1), (3,)]), written([])
+        ('0 1\n3', 'NONE')
     """
-    if not found or not gold:
-        return float(not found and not gold)
-    pairs = sorted(
-        ((token_f1(one, other), place, at) for place, one in enumerate(found) for at, other in enumerate(gold)),
-        key=lambda pair: (-pair[0], pair[1:]),
-    )
-    taken: set[int] = set()
-    used: set[int] = set()
-    total = 0.0
-    for value, place, at in pairs:
-        if place not in taken and at not in used:
-            taken.add(place)
-            used.add(at)
-            total += value
-    return 2 * total / (len(found) + len(gold))
+    return "\n".join(" ".join(map(str, numbers)) for numbers in selection) or NOTHING
 
 
-class _StandIn:
-    """A model that writes what it is told to and records what it was asked; tokens are counted by the real one."""
+def _sentences_of(part: Part, fact: str) -> set[int]:
+    numbered = dict(enumerate(part.sentences, start=1))
+    said = [part.unit.speaker]
+    chosen: set[int] = set()
+    covered = Sources(said).support(fact).share
+    while len(chosen) < _MOST_SENTENCES:
+        shares = {number: Sources([*said, text]).support(fact).share for number, text in numbered.items()}
+        if not chosen and part.asked:
+            # an answer is chosen before its question
+            shares = {number: share for number, share in shares.items() if number}
+        best = max(shares, key=lambda number: (shares[number], -number), default=None)
+        if best is None or shares[best] - covered < (_LEAST_GAIN if chosen else 1e-9):
+            break
+        chosen.add(best)
+        covered = shares[best]
+        said.append(numbered.pop(best))
+        if part.asked and 0 not in chosen:
+            numbered.setdefault(0, part.asked)
+    return chosen
 
-    def __init__(self, lm: LanguageModel, text: str, finish: Literal["stop", "length"]) -> None:
-        self.asked: list[tuple[tuple[Message, ...], Sampling]] = []
-        self._lm = lm
-        self._text = text
-        self._finish: Literal["stop", "length"] = finish
 
-    @property
-    def name(self) -> str:
-        return self._lm.name
-
-    @property
-    def context_length(self) -> int:
-        return self._lm.context_length
-
-    def complete(
-        self, chats: Sequence[Sequence[Message]], sampling: Sampling | None = None, *, adapter: str | None = None
-    ) -> list[Completion]:
-        self.asked += [(tuple(chat), sampling or Sampling()) for chat in chats]
-        return [Completion(self._text, 0, 0, self._finish, 0.0) for _ in chats]
-
-    def count_tokens(self, chat: Sequence[Message]) -> int:
-        return self._lm.count_tokens(chat)
-
-    def close(self) -> None:
-        """Nothing to free."""
+def parts_of_turn(turn: Turn, context: tuple[Turn, ...]) -> list[Part]:
+    """What the product asks the model about a turn."""
+    window = Window((turn,), context)
+    units, _ = read_window(window, Recalled([]))
+    return parts_of(window, units)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from memory_r1.agents.extractor import Extractor, Window
+from memory_r1.agents.results import FactExtractor
+from memory_r1.agents.windows import Window
 from memory_r1.bank.fact import Fact
 from memory_r1.data.conversation import Conversation
 from memory_r1.errors import InvalidInputError
@@ -37,7 +38,7 @@ class FactCache:
         InvalidInputError: The folder cannot be made.
     """
 
-    def __init__(self, folder: str | Path, extractor: Extractor, *, name: str = "", context_turns: int = 1) -> None:
+    def __init__(self, folder: str | Path, extractor: FactExtractor, *, name: str = "", context_turns: int = 1) -> None:
         self._folder = Path(folder).expanduser()
         self._extractor = extractor
         self._name = name or extractor.policy

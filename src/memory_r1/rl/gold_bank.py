@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from memory_r1.agents.manager import joined
 from memory_r1.bank.operation import OperationKind
 from memory_r1.data.conversation import Question, Turn
 from memory_r1.data.synthetic import GoldAnswer, GoldFact, GoldOperation, GoldTurn, SyntheticConversation
 from memory_r1.rl.bank_state import Bank, Entry, GoldRuling
+from memory_r1.rl.extract_task import gold_selection, parts_of_turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,8 @@ class Stage:
     """A turn with the bank before each of its facts and after the last."""
 
     turn: GoldTurn
+    texts: tuple[str, ...]
+    """Each of its facts as the manager is told it."""
     before: tuple[Bank, ...]
     after: Bank
     rulings: tuple[GoldRuling, ...]
@@ -27,9 +30,11 @@ def stages_of(one: SyntheticConversation, stored: str) -> list[Stage]:
 
     Args:
         one: The conversation.
-        stored: `gold` or `fact`, see `ManagerOptions.stored`.
+        stored: `gold` or `fact`, see `ManagerOptions.stored`; `said`: facts are the sentences they were told in, as the
+            trained extractor chooses them, and whatever updates a memory is put behind it.
     """
     turns = {turn.id: turn for turn in one.conversation.turns}
+    told = said_texts(one) if stored == "said" else {fact.id: fact.text for fact in one.facts}
     bank: dict[str, Entry] = {}
     gold: dict[str, str] = {}
     stages = []
@@ -37,12 +42,14 @@ def stages_of(one: SyntheticConversation, stored: str) -> list[Stage]:
         before, rulings = [], []
         for fact, operation in zip(turn.facts, turn.operations, strict=True):
             before.append(tuple(bank.values()))
+            fact = replace(fact, text=told[fact.id])
             text = _text(bank, gold, fact, operation, stored)
             rulings.append(_ruling(fact, operation, text))
             _step(bank, operation, text, fact, turns[turn.turn_id])
             if operation.text is not None:
                 gold[operation.memory_id] = operation.text
-        stages.append(Stage(turn, tuple(before), tuple(bank.values()), tuple(rulings)))
+        texts = tuple(told[fact.id] for fact in turn.facts)
+        stages.append(Stage(turn, texts, tuple(before), tuple(bank.values()), tuple(rulings)))
     return stages
 
 
@@ -56,7 +63,7 @@ def _text(
     if operation.kind is OperationKind.ADD:
         return fact.text
     # what only adds to a memory is put behind it, as an UPDATE without a text leaves it
-    adds = text.startswith(gold[operation.memory_id])
+    adds = stored == "said" or text.startswith(gold[operation.memory_id])
     return joined(bank[operation.memory_id].text, fact.text) if adds else text
 
 
@@ -75,6 +82,18 @@ def _step(bank: dict[str, Entry], operation: GoldOperation, text: str, fact: Gol
         earlier = bank[name].turns if name in bank else ()
         sources = tuple(dict.fromkeys((*earlier, fact.turn_id)))
         bank[name] = Entry(name, text, turn.time, turn.speaker, sources)
+
+
+def said_texts(one: SyntheticConversation) -> dict[str, str]:
+    """Each fact in the words it was told in, by its id: the sentences that a perfect extractor chooses for it."""
+    texts = {}
+    for session in one.conversation.sessions:
+        for place, turn in enumerate(session.turns):
+            for fact in (fact for fact in one.facts if fact.turn_id == turn.id):
+                parts = parts_of_turn(turn, session.turns[max(0, place - 1) : place])
+                chosen = gold_selection(parts[0], [fact.text]) if parts else ()
+                texts[fact.id] = parts[0].text_of(chosen[0]) if chosen else fact.text
+    return texts
 
 
 def separate_bank(one: SyntheticConversation, until: int) -> Bank:

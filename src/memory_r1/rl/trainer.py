@@ -125,6 +125,13 @@ class Trainer:
             self._finish()
         return done
 
+    def conclude(self) -> None:
+        """End a run that was stopped as if this had been its last step: look at the held-out tasks, leave a policy."""
+        if self.progress.step < self.config.steps:
+            self._record({"step": self.progress.step, **self._evaluate(keep=True)})
+            self._save()
+            self._finish()
+
     @property
     def stopped(self) -> bool:
         """Whether it was asked to stop."""
