@@ -38,8 +38,17 @@ def test_each_line_is_a_fact_in_the_words_that_were_said(select, turn):
     assert (done.fallback, done.raw, lm.calls[0].adapter) == (None, "2 3\n4", "extractor")
 
 
+def test_what_states_something_and_was_not_chosen_is_a_fact_of_its_own(select, turn):
+    done, _ = select("2", turn(SAID + " Is that not odd?"))
+    assert texts(done) == [
+        "Caroline: I adopted a dog yesterday (7 May 2023).",
+        "Caroline: He is called Rex. My sister Eve moved to Rome.",
+    ]
+    assert len(texts(select("NONE", turn(SAID))[0])) == 1
+
+
 def test_nothing_is_nothing(select, turn):
-    done, _ = select("NONE", turn(SAID))
+    done, _ = select("NONE", turn("Wow, did you really do that? How was it for you?"))
     assert (done.facts, done.fallback) == ((), None)
 
 
@@ -83,7 +92,7 @@ def test_a_long_turn_is_read_in_parts_and_nothing_is_cut_off(select, turn):
     said = " ".join(f"I bought lamp number {number} for the hall." for number in range(30))
     done, lm = select("1", turn(said))
     assert len(lm.calls) == 3
-    assert [text.split()[5] for text in texts(done)] == ["0", "12", "24"]
+    assert sum(text.count("lamp number") for text in texts(done)) == 30
 
 
 def test_what_was_recalled_is_not_taken_again(select, turn):

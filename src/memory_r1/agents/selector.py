@@ -54,8 +54,8 @@ class Part:
 class SelectingExtractor:
     """Takes facts from turns by choosing sentences.
 
-    Small talk is recognised without the model. A completion that cannot be used keeps every sentence that is
-    not small talk.
+    What the policy puts together is a fact. The other sentences of a turn that are neither small talk nor questions, as
+    a rule can tell, are one more, so nothing that was said is lost; whether it is kept is the Memory Manager's decision.
 
     Args:
         lm: The model.
@@ -181,6 +181,20 @@ def read_selection(completion: str, part: Part) -> tuple[tuple[int, ...], ...] |
     return tuple(chosen) if seen - {0} else None
 
 
+def _rest(part: Part, chosen: Sequence[Sequence[int]], names: Sequence[str]) -> tuple[int, ...]:
+    """Sentences that were not chosen and yet state something, as far as a rule can tell.
+
+    A policy trained on made-up talk passes over much that real people are asked about later.
+    """
+    taken = {number for line in chosen for number in line}
+    numbered = enumerate(part.sentences, start=1)
+    return tuple(
+        number
+        for number, said in numbered
+        if number not in taken and not said.endswith("?") and not is_chitchat(said, names)
+    )
+
+
 def _assemble(
     window: Window,
     units: Sequence[Unit],
@@ -194,11 +208,8 @@ def _assemble(
         chosen = read_selection(completion.text, part)
         if chosen is None:
             fallback = "unusable completion"
-            kept = [one for one in part.sentences if not is_chitchat(one, window.names)]
-            shown = Part(part.unit, tuple(kept))
-            texts += [(part.unit.place, shown.text_of(range(1, len(kept) + 1)))] if kept else []
-        else:
-            texts += [(part.unit.place, part.text_of(numbers)) for numbers in chosen]
+        lines = [*(chosen or ()), _rest(part, chosen or (), window.names)]
+        texts += [(part.unit.place, part.text_of(numbers)) for numbers in lines if numbers]
     texts += [
         (unit.place, text) for unit in units if unit.chat and unit.caption for text in verbatim(unit, window.names)
     ]

@@ -1,12 +1,15 @@
 """How close an answer is to the gold answer: token F1, BLEU-1 and exact match.
 
-Published scores differ by several points on the same answers because each harness defines its own F1. Two definitions
-are here, under their own names; the reports use Mem0's, which the Memory-R1 paper builds on:
+Published scores differ by several points on the same answers because each harness defines its own F1. Each definition
+is here under its own name; the reports lead with Mem0's, which the Memory-R1 paper builds on:
 
 - **Mem0**: lower case, each of `. , ! ?` becomes a space, split; F1 on *sets* of tokens; BLEU-1 as NLTK computes it.
 - **SQuAD**: lower case, punctuation and articles dropped; F1 on *bags* of tokens.
+- **MemoryOS**: lower case, runs of letters, digits and underscores; F1 on sets.
+- **MemOS**: lower case, NLTK's `word_tokenize`, punctuation kept as tokens; F1 on sets.
 
-All scores lie between 0 and 1.
+LoCoMo's own definition, with stems and a rule for each category, is in `locomo_official`. `scores.score_all` computes
+them all. All scores lie between 0 and 1. See docs/metrics.md.
 """
 
 from __future__ import annotations
@@ -19,7 +22,8 @@ from typing import NamedTuple
 
 _MEM0_SPACES = str.maketrans(dict.fromkeys(".,!?", " "))
 _SQUAD_DROPPED = str.maketrans(dict.fromkeys(string.punctuation))
-_ARTICLES = frozenset({"a", "an", "the"})
+_ARTICLES = re.compile(r"\b(?:a|an|the)\b")
+_WORDS = re.compile(r"\w+")
 _ABBREVIATIONS = frozenset({"dr", "mr", "mrs", "ms", "prof", "st", "vs", "jr", "sr", "etc"})
 _SENTENCE_PERIOD = re.compile(r"""(?<!\S)(?P<word>\S*[^\s.])\.(?P<close>[\])}>"'»”’]*)(?P<gap>\s+|$)""")
 _INITIALS = re.compile(r"(?:[^\W\d]\.)*[^\W\d]")
@@ -65,7 +69,7 @@ def token_f1(prediction: str, gold: str) -> float:
         >>> token_f1("Buddy and Scout", "Buddy, Scout")
         0.8
     """
-    return _f1(Counter(set(mem0_tokens(prediction))), Counter(set(mem0_tokens(gold))))
+    return _set_f1(mem0_tokens(prediction), mem0_tokens(gold))
 
 
 def exact_match(prediction: str, gold: str) -> float:
@@ -104,7 +108,7 @@ def squad_tokens(text: str) -> list[str]:
         >>> squad_tokens("The dog's name: Rex!")
         ['dogs', 'name', 'rex']
     """
-    return [token for token in text.lower().translate(_SQUAD_DROPPED).split() if token not in _ARTICLES]
+    return _ARTICLES.sub(" ", text.lower().translate(_SQUAD_DROPPED)).split()
 
 
 def squad_f1(prediction: str, gold: str) -> float:
@@ -117,7 +121,7 @@ def squad_f1(prediction: str, gold: str) -> float:
     predicted, reference = Counter(squad_tokens(prediction)), Counter(squad_tokens(gold))
     if not predicted or not reference:
         return float(predicted == reference)
-    return _f1(predicted, reference)
+    return overlap_f1(predicted, reference)
 
 
 def squad_exact_match(prediction: str, gold: str) -> float:
@@ -130,12 +134,42 @@ def squad_exact_match(prediction: str, gold: str) -> float:
     return float(squad_tokens(prediction) == squad_tokens(gold))
 
 
-def _f1(predicted: Counter[str], reference: Counter[str]) -> float:
+def memoryos_f1(prediction: str, gold: str) -> float:
+    """F1 of the two sets of words, runs of letters, digits and underscores (MemoryOS); 0 if either is empty.
+
+    Example:
+        >>> memoryos_f1("Anne's dogs: two", "Anne's two dogs"), token_f1("Anne's dogs: two", "Anne's two dogs")
+        (1.0, 0.6666666666666666)
+    """
+    return _set_f1(_WORDS.findall(prediction.lower()), _WORDS.findall(gold.lower()))
+
+
+def memos_f1(prediction: str, gold: str) -> float:
+    """F1 of the two sets of `word_tokenize` tokens, punctuation included (MemOS); 0 if either is empty.
+
+    Example:
+        >>> memos_f1("Leeds.", "Leeds")
+        0.6666666666666666
+    """
+    return _set_f1(treebank_tokens(prediction.lower()), treebank_tokens(gold.lower()))
+
+
+def overlap_f1(predicted: Counter[str], reference: Counter[str]) -> float:
+    """F1 of two bags of tokens; 0 if they share none.
+
+    Example:
+        >>> overlap_f1(Counter("aab"), Counter("ab"))
+        0.8
+    """
     common = (predicted & reference).total()
     if not common:
         return 0.0
     precision, recall = common / predicted.total(), common / reference.total()
     return 2 * precision * recall / (precision + recall)
+
+
+def _set_f1(predicted: list[str], reference: list[str]) -> float:
+    return overlap_f1(Counter(set(predicted)), Counter(set(reference)))
 
 
 def treebank_tokens(text: str) -> list[str]:

@@ -60,7 +60,7 @@ def read_lines(path: Path, kind: type[Prediction] | type[ConversationStats]) -> 
     if not path.is_file():
         return []
     adapter: TypeAdapter[Any] = TypeAdapter(kind)
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")
     records = []
     for number, line in enumerate(lines, start=1):
         try:
