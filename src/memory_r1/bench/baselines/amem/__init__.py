@@ -1,0 +1,1 @@
+"""A-Mem: notes that the model describes, links and rewrites."""

@@ -1,0 +1,1 @@
+"""MemoryOS: short-term pages, mid-term segments with heat, long-term profile and knowledge."""
