@@ -68,10 +68,17 @@ class Settings(BaseSettings):
     """Chat roles whose messages become memories; the others are read as context only."""
     preset: Literal["auto", "paper"] = "auto"
     """How many memories the Answer Agent gets: `auto` cuts where relevance falls off, `paper` takes 30 per speaker."""
-    budget_tokens: int = Field(default=1500, ge=50)
-    """Most tokens of memories given to the Answer Agent under `auto`."""
+    budget_tokens: int | None = Field(default=None, ge=50)
+    """Most tokens of memories given to the Answer Agent under `auto`; None: 400 for the bundled model, else 1,500."""
     max_chars: int = Field(default=100_000, ge=1)
     """Longest message or memory text accepted, in characters."""
+
+    @property
+    def reader_tokens(self) -> int:
+        """`budget_tokens`, or what suits the model: a small one reads ten memories better than forty."""
+        if self.budget_tokens is not None:
+            return self.budget_tokens
+        return 400 if self.model == "bundled" else 1500
 
     @classmethod
     def settings_customise_sources(

@@ -221,7 +221,7 @@ class Recall:
             where=where,
             preset=preset if k is None else None,
             threshold=threshold,
-            budget_tokens=self.settings.budget_tokens,
+            budget_tokens=self.settings.reader_tokens,
         )
         found = [hit for hit in hits if show_expired or not _expired(hit.memory)]
         self._recent.note(scope, (hit.memory.text for hit in found))

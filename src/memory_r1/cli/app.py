@@ -9,12 +9,12 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from memory_r1.cli import ask, chat, demo, doctor, log, models, remember, runs, train, transfer
+from memory_r1.cli import ask, bench, chat, data, demo, doctor, log, models, remember, runs, train, transfer
 from memory_r1.cli.options import expand_options
 from memory_r1.errors import MemoryR1Error
 
 BANK, LOG, DATA, SYSTEM = "Remember and ask", "Look back", "Move and delete", "Try and check"
-LEARN = "Train"
+LEARN, MEASURE = "Train", "Measure"
 
 COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("demo", demo.demo, SYSTEM),
@@ -63,6 +63,8 @@ def build() -> typer.Typer:
     app.callback()(_root)
     for name, command, panel in COMMANDS:
         app.command(name, rich_help_panel=panel)(expand_options(command))
+    app.add_typer(bench.app, name="bench", rich_help_panel=MEASURE)
+    app.add_typer(data.app, name="data", rich_help_panel=MEASURE)
     app.add_typer(models.app, name="models", rich_help_panel=SYSTEM)
     return app
 
