@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memory_r1.agents.answerer import AnswerAgent
-from memory_r1.agents.extractor import Extractor
 from memory_r1.agents.manager import MemoryManager
 from memory_r1.agents.prompts import Prompts
 from memory_r1.agents.results import FactExtractor
-from memory_r1.agents.selector import SelectingExtractor
+from memory_r1.agents.selector import make_extractor
 from memory_r1.bank.sqlite import SqliteStore
 from memory_r1.bank.store import EmbedderIdentity, Store
 from memory_r1.config import Settings
@@ -85,7 +84,7 @@ def build_parts(
             embedder=embed,
             lm=language_model,
             retriever=retriever,
-            extractor=_extractor(language_model, prompts, _adapter(known, "extractor")),
+            extractor=make_extractor(language_model, prompts, _adapter(known, "extractor")),
             manager=manager,
             answerer=AnswerAgent(language_model, prompts, adapter=_adapter(known, "answerer")),
             curator=Curator(opened, retriever, embed, manager, candidates=settings.candidates),
@@ -119,11 +118,6 @@ def build_embedder(settings: Settings) -> Embedder:
             settings.embedder, base_url=settings.embedder_base_url or settings.base_url, api_key=settings.api_key
         )
     )
-
-
-def _extractor(lm: LanguageModel, prompts: Prompts, adapter: str | None) -> FactExtractor:
-    """A trained policy chooses sentences; a model that is not trained writes facts, which are checked by rule."""
-    return Extractor(lm, prompts) if adapter is None else SelectingExtractor(lm, prompts, adapter=adapter)
 
 
 def _adapter(adapters: Sequence[str], agent: str) -> str | None:

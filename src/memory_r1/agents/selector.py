@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from memory_r1.agents.chitchat import is_chitchat
-from memory_r1.agents.extractor import fact_of, verbatim
+from memory_r1.agents.extractor import Extractor, fact_of, verbatim
 from memory_r1.agents.policy import policy_name, usage_of
 from memory_r1.agents.prompts import Prompts
 from memory_r1.agents.recall import Recalled
-from memory_r1.agents.results import Extraction, Usage
+from memory_r1.agents.results import Extraction, FactExtractor, Usage
 from memory_r1.agents.text import clean, pieces, quote, sentences
 from memory_r1.agents.windows import Unit, Window, read_window
 from memory_r1.data.conversation import Turn
@@ -55,7 +55,7 @@ class SelectingExtractor:
     """Takes facts from turns by choosing sentences.
 
     What the policy puts together is a fact. The other sentences of a turn that are neither small talk nor questions, as
-    a rule can tell, are one more, so nothing that was said is lost; whether it is kept is the Memory Manager's decision.
+    a rule can tell, are one more, so nothing that was said is lost; whether it stays is for the Memory Manager to say.
 
     Args:
         lm: The model.
@@ -123,6 +123,17 @@ class SelectingExtractor:
             return []
         sampling = Sampling(max_tokens=max(map(room, parts)))
         return self._lm.complete([self.prompt(part) for part in parts], sampling, adapter=self._adapter)
+
+
+def make_extractor(lm: LanguageModel, prompts: Prompts, adapter: str | None) -> FactExtractor:
+    """The extractor that suits a model: a trained policy chooses sentences, an untrained model writes facts.
+
+    Args:
+        lm: The model.
+        prompts: The instructions of both.
+        adapter: Name of the trained policy's LoRA adapter; None: the model is not trained for this.
+    """
+    return Extractor(lm, prompts) if adapter is None else SelectingExtractor(lm, prompts, adapter=adapter)
 
 
 def room(part: Part) -> int:

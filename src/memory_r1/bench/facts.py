@@ -11,9 +11,10 @@ from pathlib import Path
 from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
 
-from memory_r1.agents.extractor import Extractor, Window
 from memory_r1.agents.prompts import Prompts
-from memory_r1.agents.results import Extraction
+from memory_r1.agents.results import Extraction, FactExtractor
+from memory_r1.agents.selector import make_extractor
+from memory_r1.agents.windows import Window
 from memory_r1.bank.fact import Fact
 from memory_r1.bench.kit import EXTRACTOR, RunKit, adapter_of
 from memory_r1.bench.meter import Meter, metered
@@ -44,7 +45,7 @@ def take_facts(kit: Kit, conversation: Conversation) -> TakenFacts:
         ModelError: The model failed.
     """
     lm, prompts = metered(kit.lm), Prompts.load()
-    extractor = Extractor(lm, prompts, adapter=adapter_of(kit, EXTRACTOR))
+    extractor = make_extractor(lm, prompts, adapter_of(kit, EXTRACTOR))
     cache = FactCache(_folder(kit), extractor, name=_name(kit, extractor, prompts))
     path = cache.path(conversation)
     told = path.with_suffix(".cost")
@@ -62,16 +63,16 @@ def take_facts(kit: Kit, conversation: Conversation) -> TakenFacts:
         return TakenFacts(facts, cost)
 
 
-class KnownFacts(Extractor):
+class KnownFacts:
     """An extractor that hands out facts taken before, for `memory_r1.ingest`.
 
     Args:
-        kit: As for `take_facts`.
         taken: The facts.
     """
 
-    def __init__(self, kit: Kit, taken: TakenFacts) -> None:
-        super().__init__(kit.lm, Prompts.load(), adapter=adapter_of(kit, EXTRACTOR))
+    policy = "known facts"
+
+    def __init__(self, taken: TakenFacts) -> None:
         self._taken = taken
 
     def extract_many(self, windows: Sequence[Window], *, known: Sequence[str] = ()) -> list[Extraction]:
@@ -99,9 +100,9 @@ def _folder(kit: Kit) -> Path:
     return kept or kit.folder / "facts"
 
 
-def _name(kit: Kit, extractor: Extractor, prompts: Prompts) -> str:
+def _name(kit: Kit, extractor: FactExtractor, prompts: Prompts) -> str:
     """All that decides on the facts besides the conversation: weights and instructions."""
-    asked = hashlib.sha256(repr(prompts.extract).encode()).hexdigest()[:16]
+    asked = hashlib.sha256(repr((prompts.extract, prompts.select)).encode()).hexdigest()[:16]
     if not isinstance(kit, RunKit):
         return f"{extractor.policy}/{asked}"
     return f"{kit.identity}/{kit.hashes.get(EXTRACTOR, 'base')}/{asked}"

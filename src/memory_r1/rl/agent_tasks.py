@@ -11,11 +11,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from memory_r1.agents.answerer import AnswerAgent
-from memory_r1.agents.extractor import Extractor
 from memory_r1.agents.manager import MemoryManager
 from memory_r1.agents.prompts import Prompts
 from memory_r1.agents.results import FactExtractor
-from memory_r1.agents.selector import SelectingExtractor
+from memory_r1.agents.selector import make_extractor
 from memory_r1.errors import ConfigError
 from memory_r1.lm.factory import make_lm
 from memory_r1.lm.local import LocalLM
@@ -145,9 +144,7 @@ class _Workshop:
             reader.forget()
 
     def _extractor(self) -> FactExtractor:
-        if self.config.extractor is None:
-            return Extractor(self.lm, self.prompts)
-        return SelectingExtractor(self.lm, self.prompts, adapter="extract")
+        return make_extractor(self.lm, self.prompts, None if self.config.extractor is None else "extract")
 
     def _extractor_name(self) -> str:
         adapter = self.config.extractor

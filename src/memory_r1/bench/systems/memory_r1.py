@@ -18,7 +18,7 @@ from memory_r1.ingest import IngestEvent, ingest
 class MemoryR1(BankSystem):
     """Extracts facts, lets the Memory Manager rule on each, and answers from what hybrid retrieval finds.
 
-    Options: `cut`, and `candidates`, the number of memories that the manager sees (8). An add is the facts of one turn:
+    Options: `cut`, and `candidates`, the number of memories that the manager sees (5). An add is the facts of one turn:
     its time is the mean time of extracting a turn and that of ruling on its facts.
     """
 
@@ -26,7 +26,7 @@ class MemoryR1(BankSystem):
     policies: tuple[str, ...] = (EXTRACTOR, MANAGER, ANSWERER)
     agents = (EXTRACTOR, MANAGER, ANSWERER)
     method = "Memory-R1 as this project implements it: extractor, Memory Manager, hybrid retrieval, Answer Agent."
-    options: ClassVar[Mapping[str, str]] = {"candidates": "8"}
+    options: ClassVar[Mapping[str, str]] = {"candidates": "5"}
 
     def __init__(self, kit: Kit) -> None:
         super().__init__(kit)
@@ -46,7 +46,7 @@ class MemoryR1(BankSystem):
             if event.operation is not None:
                 self.note(event.facts[0], event.operation)
 
-        ingest(conversation, self.scope, KnownFacts(self.kit, taken), self._curator, on_event=keep)
+        ingest(conversation, self.scope, KnownFacts(taken), self._curator, on_event=keep)
         for turn in conversation.turns:
             self.added(spent.get(turn.id, Cost()))
 
