@@ -38,12 +38,14 @@ def test_each_line_is_a_fact_in_the_words_that_were_said(select, turn):
     assert (done.fallback, done.raw, lm.calls[0].adapter) == (None, "2 3\n4", "extractor")
 
 
-def test_what_states_something_and_was_not_chosen_is_a_fact_of_its_own(select, turn):
-    done, _ = select("2", turn(SAID + " Is that not odd?"))
+def test_what_states_something_and_was_not_chosen_goes_with_what_it_follows(select, turn):
+    done, _ = select("2\n4", turn(SAID + " Is that not odd?"))
     assert texts(done) == [
-        "Caroline: I adopted a dog yesterday (7 May 2023).",
-        "Caroline: He is called Rex. My sister Eve moved to Rome.",
+        "Caroline: I adopted a dog yesterday (7 May 2023). He is called Rex.",
+        "Caroline: My sister Eve moved to Rome.",
     ]
+    done, _ = select("4", turn(SAID))
+    assert len(texts(done)) == 1
     assert len(texts(select("NONE", turn(SAID))[0])) == 1
 
 
@@ -69,7 +71,7 @@ def test_one_s_own_question_is_not_asked_by_another(select, turn):
 
 def test_a_picture_is_a_sentence(select, turn):
     done, lm = select("1 2", turn("I painted this for my mum.", image_caption="a lake at dawn"))
-    assert texts(done) == ["Caroline: I painted this for my mum. [picture: a lake at dawn]"]
+    assert texts(done) == ["Caroline: I painted this for my mum. [shared picture: a lake at dawn]"]
     assert '2 "[picture: a lake at dawn]"' in lm.calls[0].prompt
 
 

@@ -46,6 +46,7 @@ class Part:
     def text_of(self, numbers: Sequence[int]) -> str:
         """The words behind some numbers, as a fact."""
         said = " ".join(self.sentences[number - 1] for number in numbers if number)
+        said = said.replace("[picture: ", "[shared picture: ")
         if 0 in numbers:
             return f"{self.asked_by} asked: {self.asked} {self.unit.speaker}: {said}"
         return f"{self.unit.speaker}: {said}"
@@ -54,8 +55,8 @@ class Part:
 class SelectingExtractor:
     """Takes facts from turns by choosing sentences.
 
-    What the policy puts together is a fact. The other sentences of a turn that are neither small talk nor questions, as
-    a rule can tell, are one more, so nothing that was said is lost; whether it stays is for the Memory Manager to say.
+    Each thing told is a fact. The other sentences of a turn that are neither small talk nor questions, as a rule can
+    tell, go with the one they follow, so nothing that was said is lost.
 
     Args:
         lm: The model.
@@ -192,18 +193,22 @@ def read_selection(completion: str, part: Part) -> tuple[tuple[int, ...], ...] |
     return tuple(chosen) if seen - {0} else None
 
 
-def _rest(part: Part, chosen: Sequence[Sequence[int]], names: Sequence[str]) -> tuple[int, ...]:
-    """Sentences that were not chosen and yet state something, as far as a rule can tell.
+def completed(part: Part, chosen: Sequence[Sequence[int]], names: Sequence[str]) -> list[tuple[int, ...]]:
+    """What was chosen, with the other sentences that state something, as far as a rule can tell, where they were said.
 
-    A policy trained on made-up talk passes over much that real people are asked about later.
+    A policy trained on made-up talk passes over much that real people are asked about later, and a memory torn out of
+    its turn is hard to read. A sentence joins the line that it follows, or the first.
     """
-    taken = {number for line in chosen for number in line}
-    numbered = enumerate(part.sentences, start=1)
-    return tuple(
-        number
-        for number, said in numbered
-        if number not in taken and not said.endswith("?") and not is_chitchat(said, names)
-    )
+    lines = [set(line) for line in chosen]
+    for number, said in enumerate(part.sentences, start=1):
+        if any(number in line for line in lines) or said.endswith("?") or is_chitchat(said, names):
+            continue
+        if not lines:
+            lines.append(set())
+        before = [line for line in lines if line and min(line - {0}) < number]
+        # lines grow in order, so the one that began last is the one that it follows
+        (max(before, key=lambda line: min(line - {0})) if before else lines[0]).add(number)
+    return [tuple(sorted(line)) for line in lines]
 
 
 def _assemble(
@@ -219,8 +224,8 @@ def _assemble(
         chosen = read_selection(completion.text, part)
         if chosen is None:
             fallback = "unusable completion"
-        lines = [*(chosen or ()), _rest(part, chosen or (), window.names)]
-        texts += [(part.unit.place, part.text_of(numbers)) for numbers in lines if numbers]
+        lines = completed(part, chosen or (), window.names)
+        texts += [(part.unit.place, part.text_of(numbers)) for numbers in lines]
     texts += [
         (unit.place, text) for unit in units if unit.chat and unit.caption for text in verbatim(unit, window.names)
     ]

@@ -17,7 +17,7 @@ from memory_r1.bank.fact import Fact
 from memory_r1.data.conversation import Conversation
 from memory_r1.errors import InvalidInputError
 
-FORMAT = 2
+FORMAT = 3
 """Changes when what an extractor makes of a turn changes for other reasons than its model."""
 
 _BATCH = 16
