@@ -10,6 +10,10 @@ from memory_r1.policies import AGENTS, chosen, shipped
 LARGEST = 25 * 10**6
 
 
+def test_the_reader_and_the_extractor_are_trained():
+    assert {"extractor", "answerer"} <= set(shipped()) <= set(AGENTS)
+
+
 def test_named_adapters_take_the_place_of_shipped_ones_and_none_takes_them_away():
     assert chosen("bundled", {}) == shipped()
     assert chosen("bundled", {"manager": "/somewhere"})["manager"] == "/somewhere"
@@ -18,8 +22,8 @@ def test_named_adapters_take_the_place_of_shipped_ones_and_none_takes_them_away(
     assert chosen("Qwen/Qwen2.5-7B-Instruct", {"manager": "/somewhere"}) == {"manager": "/somewhere"}
 
 
-@pytest.mark.parametrize("agent", AGENTS)
-def test_every_agent_has_a_policy_with_a_card(agent):
+@pytest.mark.parametrize("agent", sorted(shipped()))
+def test_every_policy_has_a_card_and_is_for_the_bundled_model(agent):
     folder = Path(shipped()[agent])
     card = (folder / "README.md").read_text(encoding="utf-8")
     for told in ("Command", "Seed", "Data hash", "Date"):

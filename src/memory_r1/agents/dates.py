@@ -247,8 +247,9 @@ def _day(year: int, month: int, day: int) -> date | None:
 
 
 def _in_nearest(now: Moment, days: list[date | None], tense: str | None) -> str | None:
-    wanted = {"past": lambda day: day <= now.day, "future": lambda day: day >= now.day}.get(tense or "", lambda _: True)
-    possible = [day for day in days if day is not None and wanted(day)]
+    wrong = {"past": 1, "future": -1}.get(tense or "", 0)
+    # (day > now) - (day < now) is the side of now that a day lies on
+    possible = [day for day in days if day and (not wrong or (day > now.day) - (day < now.day) != wrong)]
     return day_text(min(possible, key=lambda day: abs(day - now.day))) if possible else None
 
 

@@ -71,10 +71,10 @@ def demo(
         run = out or next_folder("demo")
         check_free(run)
     chosen = shorten(load_conversation(data, conversation), sessions, questions)
-    out = console() if not as_json else progress_console()
+    screen = console() if not as_json else progress_console()
     with _store_path(store, keep) as path:
         settings = load_settings(model=model, embedder=embedder, store=str(path))
-        view = View(out)
+        view = View(screen)
         try:
             report = _run(settings, chosen, view, user or chosen.id, preset)
         finally:

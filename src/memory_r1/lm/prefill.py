@@ -139,17 +139,14 @@ def _families(rows: Sequence[Row], min_tokens: int) -> list[list[Row]]:
     for group in alike.values():
         ordered = sorted(group, key=lambda row: row.tokens)
         least = common_prefix([row.tokens for row in ordered]) + _WORTHWHILE
-        rest: list[Row] = []
-        run = [ordered[0]]
-        for row in [*ordered[1:], None]:
-            if row is not None and common_prefix((run[-1].tokens, row.tokens)) >= least:
-                run.append(row)
-                continue
-            if len(run) > 1:
-                families.append(run)
+        runs = [[ordered[0]]]
+        for row in ordered[1:]:
+            if common_prefix((runs[-1][-1].tokens, row.tokens)) >= least:
+                runs[-1].append(row)
             else:
-                rest += run
-            run = [row] if row is not None else []
+                runs.append([row])
+        families += [run for run in runs if len(run) > 1]
+        rest = [row for run in runs if len(run) == 1 for row in run]
         families += [rest] if rest else []
     return families
 

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from memory_r1.lm.adapters import CONFIG_FILE
 
-AGENTS = ("extractor", "manager", "answerer")
+Agent = Literal["extractor", "manager", "answerer"]
+
+AGENTS: tuple[Agent, ...] = ("extractor", "manager", "answerer")
 """Who may have a policy, and what its adapter is called."""
 
 NONE = "none"
@@ -29,7 +32,7 @@ def shipped() -> dict[str, str]:
     return {agent: str(_HERE / agent) for agent in AGENTS if (_HERE / agent / CONFIG_FILE).is_file()}
 
 
-def chosen(model: str, named: Mapping[str, str]) -> dict[str, str]:
+def chosen(model: str, named: Mapping[Agent, str]) -> dict[str, str]:
     """The adapters that a model runs with: those named, and the shipped ones for the rest if it is the bundled model.
 
     Args:
@@ -42,5 +45,6 @@ def chosen(model: str, named: Mapping[str, str]) -> dict[str, str]:
         >>> chosen("openai:gpt-4o-mini", {})
         {}
     """
-    adapters = {**(shipped() if model == "bundled" else {}), **named}
+    adapters = shipped() if model == "bundled" else {}
+    adapters.update({str(agent): folder for agent, folder in named.items()})
     return {agent: folder for agent, folder in adapters.items() if folder != NONE}
