@@ -28,7 +28,9 @@ MEMORIES = [
 def test_a_one_message_add_stays_within_its_token_budget(bundled_lm, prompts, turn, fact, record):
     units, _ = read_window(Window((turn(MESSAGE),)), Recalled([]))
     extracting = bundled_lm.count_tokens(Extractor(bundled_lm, prompts).prompt(units))
-    decision = MemoryManager(bundled_lm, prompts).prompt(fact(FACT, "Caroline"), [record(text) for text in MEMORIES[:5]])
+    decision = MemoryManager(bundled_lm, prompts).prompt(
+        fact(FACT, "Caroline"), [record(text) for text in MEMORIES[:5]]
+    )
     deciding = bundled_lm.count_tokens(decision.chat)
     assert extracting < 210
     assert extracting + deciding < 600
