@@ -12,6 +12,7 @@ import torch
 from memory_r1.lm.kv import LayerKV, SlabCache, cut_kv
 from memory_r1.lm.prefix import PrefixCache, Tokens, common_prefix
 
+# tokens that some rows must share beyond the rest to get a pass of their own; a shorter one saves too little
 _WORTHWHILE = 64
 MAX_WASTE = 0.25
 """Largest share of a prefill batch that may be padding."""
