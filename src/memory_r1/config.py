@@ -36,6 +36,16 @@ def config_file() -> Path | None:
     return usual if usual.is_file() else None
 
 
+def reader_tokens(model: str) -> int:
+    """How many tokens of memories suit a model as the Answer Agent: a small one reads ten better than forty.
+
+    Example:
+        >>> reader_tokens("bundled"), reader_tokens("openai:gpt-4o-mini")
+        (400, 1500)
+    """
+    return 400 if model == "bundled" else 1500
+
+
 class Settings(BaseSettings):
     """Everything that can be set. Each field is also a `MEMORY_R1_<FIELD>` variable and a key of the TOML file."""
 
@@ -60,7 +70,7 @@ class Settings(BaseSettings):
     """Wait for the disk at every write (`synchronous=FULL`); without it a power cut may lose the last moments."""
     prompts: str | None = None
     """Folder with prompt files that replace the shipped ones of the same name."""
-    candidates: int = Field(default=5, ge=1, le=50)
+    candidates: int = Field(default=3, ge=1, le=50)
     """How many existing memories the manager sees for a fact."""
     context_turns: int = Field(default=1, ge=0, le=20)
     """How many earlier turns the extractor may take names from; a prompt with `$context` shows them to the model."""
@@ -75,10 +85,8 @@ class Settings(BaseSettings):
 
     @property
     def reader_tokens(self) -> int:
-        """`budget_tokens`, or what suits the model: a small one reads ten memories better than forty."""
-        if self.budget_tokens is not None:
-            return self.budget_tokens
-        return 400 if self.model == "bundled" else 1500
+        """`budget_tokens`, or what suits the model."""
+        return reader_tokens(self.model) if self.budget_tokens is None else self.budget_tokens
 
     @classmethod
     def settings_customise_sources(

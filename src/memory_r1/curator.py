@@ -67,7 +67,7 @@ class Curator:
     """
 
     def __init__(
-        self, store: Store, retriever: Retriever, embedder: Embedder, manager: MemoryManager, *, candidates: int = 5
+        self, store: Store, retriever: Retriever, embedder: Embedder, manager: MemoryManager, *, candidates: int = 3
     ) -> None:
         self._store = store
         self._retriever = retriever

@@ -84,7 +84,7 @@ def test_a_memory_that_says_the_same_is_left_by_rule(decide):
 def test_the_prompt_shows_small_integers_and_no_ids(decide):
     _, lm = decide('{"op":"ADD"}')
     shown = lm.calls[0].chat[-1]["content"]
-    assert '0 (8 May 2023) "Ann has a dog, Max"\n1 (8 May 2023) "Ann plays chess"' in shown
+    assert '0 "Ann has a dog, Max"\n1 "Ann plays chess"' in shown
     assert "5f0c" not in shown
     assert lm.calls[0].sampling.json_object
 
@@ -101,7 +101,7 @@ def test_a_memory_too_long_for_the_prompt_is_not_shown_and_cannot_be_chosen(deci
         '{"op":"DELETE","id":1}', memories=("Ann has a dog", "long " * 4000, "Ann plays chess"), context_length=2048
     )
     shown = lm.calls[0].chat[-1]["content"]
-    assert '\n0 (8 May 2023) "Ann has a dog"\n2 (8 May 2023) "Ann plays chess"' in shown
+    assert '\n0 "Ann has a dog"\n2 "Ann plays chess"' in shown
     assert ruling.rejected == "made-up id 1: the candidates are 0 to 2"
 
 
@@ -118,6 +118,38 @@ def test_many_decisions_are_one_batch(prompts, fact, record):
     )
     assert [ruling.kind for ruling in rulings] == [DELETE, ADD, NOOP]
     assert [ruling.policy for ruling in rulings] == ["scripted+manager", "rule", "scripted+manager"]
+
+
+LONG = f"Ann rows. {'She likes it very much. ' * 12}She has a boat."
+
+
+def test_a_trained_policy_is_shown_both_ends_of_a_long_memory_and_cannot_rewrite_it(prompts, fact, record):
+    replies = ['{"op":"UPDATE","id":0,"text":"Ann rows, has a boat and a canoe."}', '{"op":"DELETE","id":0}']
+    lm = ScriptedLM(replies * 2)
+    rulings = [
+        MemoryManager(lm, prompts, adapter=adapter).decide(
+            fact("Ann has a canoe."), [record(LONG), record("Ann swims.")]
+        )
+        for adapter in ("manager", "manager", None)
+    ]
+    brief, _, whole = (call.chat[-1]["content"] for call in lm.calls)
+    assert LONG in whole
+    assert LONG not in brief
+    assert '0 "Ann rows. She likes' in brief
+    assert 'She has a boat."' in brief
+    assert [ruling.kind for ruling in rulings] == [UPDATE, DELETE, UPDATE]
+    assert [ruling.text for ruling in rulings] == [
+        f"{LONG} Ann has a canoe.",
+        None,
+        "Ann rows, has a boat and a canoe.",
+    ]
+
+
+def test_a_trained_policy_rewrites_what_it_sees_whole(prompts, fact, record):
+    lm = ScriptedLM('{"op":"UPDATE","id":0,"text":"Ann lives in Bonn, before that in Rome."}')
+    manager = MemoryManager(lm, prompts, adapter="manager")
+    ruling = manager.decide(fact("Ann moved to Bonn."), [record("Ann lives in Rome.")])
+    assert ruling.text == "Ann lives in Bonn, before that in Rome."
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -5,22 +5,17 @@ from collections import Counter, defaultdict
 import pytest
 
 from memory_r1.agents.answerer import AnswerAgent
-from memory_r1.agents.manager import MemoryManager
 from memory_r1.agents.prompts import Prompts
-from memory_r1.bank.operation import OperationKind
 from memory_r1.data.synthetic import Knobs, generate
 from memory_r1.errors import ConfigError
 from memory_r1.rl.answer_task import AnswerWorld
 from memory_r1.rl.bank_state import BankSearch, Cut
-from memory_r1.rl.boards import BoardOptions, manager_boards
+from memory_r1.rl.boards import BoardOptions, answer_boards, gathered
 from memory_r1.rl.build_conversations import answer_problems
 from memory_r1.rl.build_options import AnswerOptions
 from memory_r1.rl.episode import families
-from memory_r1.rl.manager_task import ManagerWorld
 from memory_r1.rl.packing import group, pack, share_beginning
 from memory_r1.rl.problems import check_problems
-from memory_r1.rl.question_boards import answer_boards, gathered
-from memory_r1.rl.reader import FrozenReader
 from memory_r1.rl.training_data import make_tasks
 from memory_r1.testing import HashEmbedder, ScriptedLM
 
@@ -38,13 +33,8 @@ def search():
 
 
 @pytest.fixture(scope="module")
-def worlds(search):
-    lm, prompts = ScriptedLM("x"), Prompts.load()
-    answerer = AnswerAgent(lm, prompts)
-    return {
-        "manager": ManagerWorld(MemoryManager(lm, prompts), FrozenReader(answerer), search),
-        "answer": AnswerWorld(answerer),
-    }
+def world():
+    return AnswerWorld(AnswerAgent(ScriptedLM("x"), Prompts.load()))
 
 
 def by_family(problems):
@@ -54,56 +44,22 @@ def by_family(problems):
     return found
 
 
-def test_a_manager_s_board_has_every_kind_and_shows_each_target(made, search):
-    problems = manager_boards(made, search)
-    check_problems(problems, "boards")
-    kinds = Counter(one.facts[0].gold.kind for one in problems)
-    assert all(kinds[kind] for kind in (OperationKind.ADD, OperationKind.UPDATE, OperationKind.DELETE))
-    assert any(one.facts[0].planted for one in problems)
-    for one in problems:
-        gold = one.facts[0].gold
-        assert 2 <= len(one.candidates) <= 8
-        if gold.kind in (OperationKind.UPDATE, OperationKind.DELETE):
-            assert gold.target in one.candidates
-        assert all(entry.text.casefold() != one.facts[0].text.casefold() for entry in one.bank)
-
-
-def test_a_board_shows_the_same_memories_to_all_its_facts_and_in_no_telling_order(made, search, worlds):
-    problems = manager_boards(made, search)
-    places = Counter()
-    for board in by_family(problems).values():
-        assert len({(one.bank, one.candidates) for one in board}) == 1
-        for one in board:
-            if one.facts[0].gold.kind is OperationKind.UPDATE:
-                places[one.candidates.index(one.facts[0].gold.target)] += 1
-    assert max(places.values()) < 0.5 * sum(places.values())
-    tasks = make_tasks(problems, manager=worlds["manager"])
-    assert [len(family) for family in families(tasks)] == [len(board) for board in by_family(problems).values()]
-    assert all(task.demonstration() for task in tasks)
-
-
-def test_a_told_fact_is_known_and_an_update_keeps_what_the_board_shows(made, search):
-    for one in manager_boards(made, search):
-        gold, texts = one.facts[0].gold, {entry.id: entry.text for entry in one.bank}
-        if gold.kind is OperationKind.UPDATE:
-            kept = set(texts[gold.target].split()) & set(gold.text.split())
-            assert kept
-
-
-def test_a_board_of_questions_holds_the_evidence_of_each(made, search, worlds):
+def test_a_board_of_questions_holds_the_evidence_of_each(made, search, world):
     problems = answer_boards(made, search)
     check_problems(problems, "boards")
     gold = {question.id: answer for one in made for question, answer in one.questions}
-    views = set()
+    views = Counter()
     for board in by_family(problems).values():
         assert len({one.memories for one in board}) == 1
         for one in board:
             answerable = one.question.answer is not None
             assert bool(one.relevant) == answerable
             assert not answerable or gold[one.question.id].memories
-            views.add(one.memories[0].id[:4] == "turn")
-    assert views == {True, False}
-    tasks = make_tasks(problems, answer=worlds["answer"])
+        first = board[0].memories[0]
+        views[first.id.startswith("turn"), first.text.startswith(f"{first.speaker}: ")] += 1
+    # turns; facts in the words they were told in; facts in the generator's
+    assert set(views) == {(True, True), (False, True), (False, False)}
+    tasks = make_tasks(problems, answer=world)
     assert {len(family) for family in families(tasks)} > {1}
 
 
@@ -123,8 +79,8 @@ def test_questions_with_memories_of_their_own_are_gathered(made, search):
         assert one.question.answer is not None or not kept
 
 
-def test_a_board_costs_a_fraction_of_its_prompts(made, search, worlds):
-    tasks = make_tasks(answer_boards(made, search), answer=worlds["answer"])
+def test_a_board_costs_a_fraction_of_its_prompts(made, search, world):
+    tasks = make_tasks(answer_boards(made, search), answer=world)
     apart = together = 0
     for family in families(tasks):
         trees = []
@@ -137,9 +93,9 @@ def test_a_board_costs_a_fraction_of_its_prompts(made, search, worlds):
 
 
 def test_boards_are_the_same_for_the_same_seed_and_others_for_another(made, search):
-    first = manager_boards(made, search, BoardOptions(seed=1))
-    assert first == manager_boards(made, search, BoardOptions(seed=1))
-    assert first != manager_boards(made, search, BoardOptions(seed=2))
+    first = answer_boards(made, search, BoardOptions(seed=1))
+    assert first == answer_boards(made, search, BoardOptions(seed=1))
+    assert first != answer_boards(made, search, BoardOptions(seed=2))
 
 
 def test_a_board_without_memories_is_refused():

@@ -13,7 +13,13 @@ from memory_r1.data.synthetic import Knobs, generate
 from memory_r1.errors import ConfigError, InvalidInputError
 from memory_r1.rl.bank_state import BankSearch, Cut, Entry, GoldRuling, NewFact, apply
 from memory_r1.rl.build_options import AnswerOptions, ExtractOptions, ManagerOptions
-from memory_r1.rl.build_synthetic import answer_problems, extract_problems, manager_problems
+from memory_r1.rl.build_synthetic import (
+    answer_problems,
+    extract_problems,
+    manager_demonstrations,
+    manager_problems,
+)
+from memory_r1.rl.gold_bank import said_texts
 from memory_r1.rl.problems import check_problems, read_problems, write_problems
 from memory_r1.testing import HashEmbedder, ScriptedLM
 
@@ -65,8 +71,10 @@ def test_the_gold_operations_lead_from_one_bank_to_the_next(made, search):
         ]
 
 
-def test_stored_facts_read_as_a_bare_add_leaves_them(made, search):
-    problems = manager_problems(made[:1], search, ManagerOptions(link="memory", unlinked=True, planted=False))
+@pytest.mark.parametrize("stored", ["fact", "said"])
+def test_stored_facts_read_as_a_bare_add_leaves_them(made, search, stored):
+    options = ManagerOptions(link="memory", unlinked=True, planted=False, stored=stored)
+    problems = manager_problems(made[:1], search, options)
     compared = 0
     for one, following in pairwise(problems):
         gold, ids = one.facts[0].gold, [entry.id for entry in one.bank]
@@ -263,3 +271,47 @@ def test_a_relevant_memory_must_be_there(made, search):
 def test_options_out_of_range_are_refused(kind, values):
     with pytest.raises(ConfigError):
         kind(**values)
+
+
+def test_facts_as_they_were_said_are_sentences_of_their_turns(made):
+    for one in made:
+        turns = {turn.id: turn for turn in one.conversation.turns}
+        texts = said_texts(one)
+        facts = {fact.id: fact for fact in one.facts}
+        assert texts.keys() == facts.keys()
+        kept = [name for name in texts if texts[name] == facts[name].text]
+        assert len(kept) < 0.1 * len(texts)
+        for name in texts.keys() - set(kept):
+            turn = turns[facts[name].turn_id]
+            assert f"{turn.speaker}: " in texts[name]
+            said = texts[name].rpartition(f"{turn.speaker}: ")[2].split(" ")[0]
+            assert said in turn.text
+
+
+def test_demonstrations_are_of_every_kind_with_fewer_additions_in_both_words(made, search):
+    shown = manager_demonstrations(made, search)
+    every = manager_problems(made, search, ManagerOptions(unlinked=True))
+    kinds, all_kinds = (Counter(one.facts[0].gold.kind for one in some) for some in (shown, every))
+    add = OperationKind.ADD
+    assert 0.3 * all_kinds[add] < kinds[add] < 0.7 * all_kinds[add]
+    assert all(kinds[kind] == all_kinds[kind] > 0 for kind in all_kinds if kind is not add)
+    assert not any(one.questions for one in shown)
+    first, second = ([one.facts[0] for one in shown if one.id.startswith(talk.conversation.id)] for talk in made)
+    assert not any(fact.text.startswith(f"{fact.speaker}: ") for fact in first if not fact.planted)
+    assert any(fact.text.startswith(f"{fact.speaker}: ") for fact in second)
+
+
+@pytest.mark.parametrize("additions", [-0.1, 1.5])
+def test_a_share_of_additions_out_of_range_is_refused(additions):
+    with pytest.raises(ConfigError, match="additions"):
+        ManagerOptions(additions=additions)
+
+
+def test_a_ruling_is_gold_by_kind_and_entry_whatever_its_words():
+    gold = GoldRuling(OperationKind.UPDATE, "b", "text")
+    ids = ["a", "b"]
+    assert gold.allows(Ruling(OperationKind.UPDATE, target=1, text="other words"), ids)
+    assert not gold.allows(Ruling(OperationKind.UPDATE, target=0, text="text"), ids)
+    assert not gold.allows(Ruling(OperationKind.DELETE, target=1), ids)
+    assert GoldRuling(OperationKind.NOOP, "b").allows(Ruling(OperationKind.NOOP), ids)
+    assert not GoldRuling(OperationKind.ADD).allows(Ruling(OperationKind.ADD, text="x", rejected="no JSON"), ids)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from memory_r1.agents.calendar_words import day_text
 from memory_r1.agents.grounding import Sources, overlap
@@ -19,6 +19,10 @@ from memory_r1.lm.base import Completion, LanguageModel, Message, Sampling
 
 RULE_POLICY = "rule"
 """The policy named in a ruling that needed no model."""
+
+# characters of a text that a brief prompt shows: its beginning, and the end, where the latest news was put
+_LONGEST_BRIEF = 200
+_BRIEF_BEGINNING = 120
 
 # below this, a text is made up rather than merged from the memory and the fact
 _LEAST_SUPPORT = 0.5
@@ -42,12 +46,21 @@ class MemoryManager:
         prompts: Its instructions.
         adapter: LoRA adapter that makes it a trained policy; None is the base model.
         policy: Name of the policy in rulings; model and adapter if None.
+        brief: Show only the beginning and the end of long texts. A memory shown that way can be added to and retired,
+            and is never rewritten. None: only if there is an adapter, since trained policies are small and learn so.
     """
 
     def __init__(
-        self, lm: LanguageModel, prompts: Prompts, *, adapter: str | None = None, policy: str | None = None
+        self,
+        lm: LanguageModel,
+        prompts: Prompts,
+        *,
+        adapter: str | None = None,
+        policy: str | None = None,
+        brief: bool | None = None,
     ) -> None:
         self._lm = lm
+        self._brief = adapter is not None if brief is None else brief
         self._prompt = prompts.manage
         self._adapter = adapter
         self.policy = policy or policy_name(lm, adapter)
@@ -114,6 +127,8 @@ class MemoryManager:
     ) -> Ruling:
         """Turn a completion into a ruling: parse it, and check that its text is made of what the model was given."""
         parsed = parse_decision(completion.text, [memory.text for memory in candidates], shown=prompt.shown)
+        if parsed.kind is OperationKind.UPDATE and not self.shows_whole(candidates[parsed.target or 0].text):
+            parsed = replace(parsed, text=None)
         parsed = _grounded(_unless_known(parsed, fact, candidates), fact, candidates)
         text = parsed.text if parsed.text is not None else fact.text
         if parsed.kind is OperationKind.UPDATE and parsed.target is not None and parsed.text is None:
@@ -128,6 +143,10 @@ class MemoryManager:
             usage=usage_of(completion),
         )
 
+    def shows_whole(self, text: str) -> bool:
+        """Whether the model sees every word of a text of this length."""
+        return not self._brief or len(text) <= _LONGEST_BRIEF
+
     def by_rule(self, fact: Fact, candidates: Sequence[MemoryRecord]) -> Ruling | None:
         """The ruling on a fact that needs no model: nothing to compare it with, or a memory of the same words."""
         if not candidates:
@@ -139,15 +158,17 @@ class MemoryManager:
         return None
 
     def _render(self, fact: Fact, candidates: Sequence[MemoryRecord], shown: Sequence[int]) -> list[Message]:
-        lines = (
-            f"{index} ({day_text(memory.event_time or memory.created_at)}) {quote(memory.text)}"
-            for index, memory in ((index, candidates[index]) for index in shown)
-        )
+        lines = (f"{index} {quote(self._shown(candidates[index].text))}" for index in shown)
         return self._prompt.render(
             memories="\n".join(lines) or "none",
-            fact=quote(fact.text),
+            fact=quote(self._shown(fact.text)),
             date=day_text(fact.event_time) if fact.event_time else "unknown date",
         )
+
+    def _shown(self, text: str) -> str:
+        if self.shows_whole(text):
+            return text
+        return f"{text[:_BRIEF_BEGINNING].rstrip()} ... {text[_BRIEF_BEGINNING - _LONGEST_BRIEF :].lstrip()}"
 
 
 def _unless_known(parsed: Parsed, fact: Fact, candidates: Sequence[MemoryRecord]) -> Parsed:

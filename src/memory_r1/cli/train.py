@@ -65,7 +65,7 @@ def train(
         typer.Option(
             "--together/--apart",
             rich_help_panel=DATA,
-            help="Many facts or questions behind the same memories; by default with sft.",
+            help="Problems to imitate: many questions behind the same memories, every gold ruling; the default of sft.",
         ),
     ] = None,
     memories: Annotated[
@@ -74,11 +74,19 @@ def train(
     ] = None,
     reader: Annotated[
         str | None,
-        typer.Option(metavar="FOLDER", rich_help_panel=DATA, help="Adapter of the reader that judges the manager."),
+        typer.Option(
+            metavar="FOLDER",
+            rich_help_panel=DATA,
+            help="Adapter of the reader that judges the manager; the shipped one, or none.",
+        ),
     ] = None,
     extractor: Annotated[
         str | None,
-        typer.Option(metavar="FOLDER", rich_help_panel=DATA, help="Adapter that takes facts from conversations."),
+        typer.Option(
+            metavar="FOLDER",
+            rich_help_panel=DATA,
+            help="Adapter that takes facts from conversations; the shipped one, or none.",
+        ),
     ] = None,
     embedder: Annotated[
         str, typer.Option(metavar="NAME", rich_help_panel=DATA, help="minilm, hash, a path or hub id.")

@@ -15,14 +15,17 @@ from memory_r1.agents.manager import MemoryManager
 from memory_r1.agents.prompts import Prompts
 from memory_r1.agents.results import FactExtractor
 from memory_r1.agents.selector import make_extractor
+from memory_r1.config import reader_tokens
 from memory_r1.errors import ConfigError
+from memory_r1.lm.adapters import WEIGHTS_FILE
 from memory_r1.lm.factory import make_lm
 from memory_r1.lm.local import LocalLM
+from memory_r1.policies import NONE, Agent, chosen
 from memory_r1.retrieval.factory import make_embedder
 from memory_r1.rl import build_conversations, build_synthetic
 from memory_r1.rl.answer_task import AnswerWorld
 from memory_r1.rl.bank_state import BankSearch, Cut
-from memory_r1.rl.boards import manager_boards
+from memory_r1.rl.boards import answer_boards, gathered
 from memory_r1.rl.build_options import AnswerOptions
 from memory_r1.rl.episode import Task
 from memory_r1.rl.extract_task import ExtractWorld
@@ -31,7 +34,6 @@ from memory_r1.rl.launch import TaskData, file_hash, hold_out
 from memory_r1.rl.manager_task import ManagerWorld
 from memory_r1.rl.problems import Problem, read_problems
 from memory_r1.rl.prompt_task import read_prompt_tasks
-from memory_r1.rl.question_boards import answer_boards, gathered
 from memory_r1.rl.reader import FrozenReader
 from memory_r1.rl.rewards import weights_named
 from memory_r1.rl.training_data import Part, TrainingData, make_tasks, open_data
@@ -54,15 +56,17 @@ class DataConfig(BaseModel):
     source: Literal["facts", "turns", "both"] = "facts"
     """What the Answer Agent's memories are made of."""
     together: bool = False
-    """Problems to learn from share their memories (`rl.boards`), so that many fit into a prompt's cost."""
+    """Problems for demonstrations. Answer Agent: questions share their memories (`rl.boards`), so that many fit into a
+    prompt's cost. Memory Manager: every gold ruling, with questions or without, and `operation` is what is scored."""
     memories: int | None = Field(None, ge=1)
-    """How many memories a question gets, trained and held-out ones alike; None: the product's dynamic cut."""
+    """How many memories a question gets, trained and held-out ones alike; None: the product's dynamic cut, with the
+    tokens that suit the model."""
     model: str = "bundled"
     """Counts tokens, answers as the frozen reader, and extracts the facts of conversations that have none."""
     reader: str | None = None
-    """Adapter of the frozen reader; None is the base model."""
+    """Adapter of the frozen reader; None: the shipped one if the model is the bundled one. `none`: the base model."""
     extractor: str | None = None
-    """Adapter of the extractor; None is the base model."""
+    """Adapter of the extractor; as for `reader`."""
     embedder: str = "minilm"
     facts_folder: str | None = None
     """Where extracted facts are kept between runs; the models' cache folder if None."""
@@ -74,14 +78,16 @@ class _Workshop:
     """Makes the tasks of one configuration."""
 
     def __init__(self, config: DataConfig) -> None:
-        adapters = {"answer": config.reader, "extract": config.extractor}
+        named: dict[Agent, str | None] = {"answerer": config.reader, "extractor": config.extractor, "manager": NONE}
         self.config = config
         self.readers: list[FrozenReader] = []
-        self.lm = _local(config.model, {name: path for name, path in adapters.items() if path is not None})
+        self.adapters = chosen(config.model, {agent: path for agent, path in named.items() if path is not None})
+        self.lm = _local(config.model, self.adapters)
         self.prompts = Prompts.load()
-        self.cut = Cut(k=config.memories)
+        self.cut = Cut(k=config.memories, budget_tokens=reader_tokens(config.model))
         self.search = BankSearch(make_embedder(config.embedder))
-        self.weights = weights_named(config.rewards or ("extract" if config.agent == "extractor" else "default"))
+        usual = {"extractor": "extract", "manager": "imitate" if config.together else "default", "answerer": "default"}
+        self.weights = weights_named(config.rewards or usual[config.agent])
 
     def open(self, name: str, part: Part = "train", *, together: bool = False) -> tuple[Sequence[Task], str]:
         """Tasks and a hash of what they were made from."""
@@ -101,7 +107,9 @@ class _Workshop:
             if agent == "extractor":
                 return build_synthetic.extract_problems(data.synthetic)
             if agent == "manager":
-                return (manager_boards if together else build_synthetic.manager_problems)(data.synthetic, self.search)
+                imitated = self.config.together
+                build = build_synthetic.manager_demonstrations if imitated else build_synthetic.manager_problems
+                return build(data.synthetic, self.search)
             if together:
                 return answer_boards(data.synthetic, self.search)
             return build_synthetic.answer_problems(data.synthetic, self.search, options)
@@ -131,28 +139,29 @@ class _Workshop:
         if agent == "answerer":
             answerer = AnswerAgent(self.lm, self.prompts)
             return make_tasks(problems, answer=AnswerWorld(answerer, self.weights))
-        reader = AnswerAgent(self.lm, self.prompts, adapter=None if self.config.reader is None else "answer")
+        reader = AnswerAgent(self.lm, self.prompts, adapter=self._named("answerer"))
         frozen = FrozenReader(reader)
         self.readers.append(frozen)
-        world = ManagerWorld(MemoryManager(self.lm, self.prompts), frozen, self.search, self.weights, self.cut)
+        world = ManagerWorld(
+            MemoryManager(self.lm, self.prompts, brief=True), frozen, self.search, self.weights, self.cut
+        )
         return make_tasks(problems, manager=world)
 
     def use_reader(self, adapter: Path) -> None:
         """Let another adapter answer from now on."""
-        self.lm.load_adapter("answer", adapter)
+        self.lm.load_adapter("answerer", adapter)
         for reader in self.readers:
             reader.forget()
 
     def _extractor(self) -> FactExtractor:
-        return make_extractor(self.lm, self.prompts, None if self.config.extractor is None else "extract")
+        return make_extractor(self.lm, self.prompts, self._named("extractor"))
+
+    def _named(self, agent: Agent) -> str | None:
+        return agent if agent in self.adapters else None
 
     def _extractor_name(self) -> str:
-        adapter = self.config.extractor
-        return (
-            self.lm.name
-            if adapter is None
-            else f"{self.lm.name}/{file_hash(Path(adapter, 'adapter_model.safetensors'))}"
-        )
+        folder = self.adapters.get("extractor")
+        return self.lm.name if folder is None else f"{self.lm.name}/{file_hash(Path(folder, WEIGHTS_FILE))}"
 
     def _facts_folder(self) -> Path:
         from memory_r1.lm.bundled import cache_folder

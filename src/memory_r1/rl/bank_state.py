@@ -65,6 +65,18 @@ class GoldRuling:
     text: str | None = None
     """The entry's text afterwards, for UPDATE; for ADD the text if it is not the fact's own."""
 
+    def allows(self, ruling: Ruling, candidates: Sequence[str]) -> bool:
+        """Whether a ruling is of the right kind and, for UPDATE and DELETE, names the right entry, in whatever words.
+
+        Args:
+            ruling: What the manager decided; one that could not be used is never right.
+            candidates: Ids of the entries that its target counts through.
+        """
+        if ruling.rejected is not None or ruling.kind is not self.kind:
+            return False
+        target = None if ruling.target is None else candidates[ruling.target]
+        return target == self.target or self.kind in (OperationKind.ADD, OperationKind.NOOP)
+
 
 @dataclass(frozen=True, slots=True)
 class NewFact:

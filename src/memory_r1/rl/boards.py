@@ -1,8 +1,8 @@
-"""Synthetic facts to rule on that share their memories: many decisions for the price of one prompt.
+"""Questions that share their memories: many demonstrations for the price of one prompt.
 
-A prompt is mostly memories. Demonstrations that show the same memories are computed behind one copy of them (see
-`packing.py`), so a board of eight memories with eight facts or questions costs a fifth of eight prompts. Banks, rulings
-and answers are gold throughout; only the choice of memories is not the retriever's for each question alone.
+A prompt is mostly memories. Questions about the same ones are computed behind one copy of them (see `packing.py`), so a
+board of eight memories with eight questions costs a fifth of eight prompts. Memories and answers are gold; only the
+choice of memories is not the retriever's for each question alone.
 """
 
 from __future__ import annotations
@@ -11,12 +11,16 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from memory_r1.bank.operation import OperationKind
-from memory_r1.data.synthetic import SyntheticConversation
+from memory_r1.data.conversation import Question
+from memory_r1.data.synthetic import GoldAnswer, SyntheticConversation
 from memory_r1.errors import ConfigError
-from memory_r1.rl.bank_state import Bank, BankSearch, Entry, GoldRuling, NewFact
-from memory_r1.rl.gold_bank import Stage, stages_of
-from memory_r1.rl.problems import ManagerProblem
+from memory_r1.rl.bank_state import Bank, BankSearch, Cut, Entry
+from memory_r1.rl.gold_bank import relevant_ids, separate_bank, stages_of
+from memory_r1.rl.problems import AnswerProblem
+from memory_r1.rl.retrieved import from_turns, turn_entries
+
+_EACH = 4
+"""Memories that each question may bring to its board beside the evidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,122 +32,121 @@ class BoardOptions:
     """
 
     memories: int = 8
-    """Most memories of a manager's board, 3 at least; about as many as a board of questions has."""
-    boards: int = 8
-    """Most boards of a conversation, for the Memory Manager."""
-    additions: int = 4
-    """Most facts of a board that belong to no memory; without a limit they would be most of all."""
+    """About how many memories a board has."""
     questions: int = 8
-    """Questions of a board, for the Answer Agent."""
+    """Most questions of a board."""
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("memories", "boards", "additions", "questions"):
+        for name in ("memories", "questions"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}={getattr(self, name)} is too small.", hint="Use 1 or more.")
 
 
-def manager_boards(
+def answer_boards(
     made: Iterable[SyntheticConversation], search: BankSearch, options: BoardOptions | None = None
-) -> list[ManagerProblem]:
-    """Facts to rule on, by boards; each problem has one fact with its gold ruling and no question.
+) -> list[AnswerProblem]:
+    """Questions by boards, which hold the evidence of each and what the retriever finds for it beside that.
 
-    At a point of a conversation, a board takes the next fact about each of its memories, as long as the memory has not
-    changed until then, some coming facts that belong to none, and facts already told, which are known.
+    Boards take turns in what their memories are: the gold bank or a memory for each fact, in the generator's words or
+    in those they were told in, and the turns as they were said.
 
     Args:
         made: The conversations.
-        search: Finds the memories that are most like the facts to add, so that they stand on the board.
+        search: Finds memories like a question.
         options: See `BoardOptions`.
     """
     options = options or BoardOptions()
-    return [problem for one in made for problem in _ManagerBoards(one, search, options).problems()]
+    return [problem for one in made for problem in _answer_boards(one, search, options)]
 
 
-_VIEWS = ("fact", "said")
-"""Boards take turns: facts as the generator words them, and in the words they were told in."""
+def gathered(name: str, problems: Sequence[AnswerProblem], options: BoardOptions | None = None) -> list[AnswerProblem]:
+    """Put questions about one conversation, each with its own memories, on boards.
+
+    A memory bears on a question if it comes from a turn of the question's evidence.
+
+    Args:
+        name: The conversation's.
+        problems: With what was retrieved for each. One whose evidence is known and was not retrieved is left out.
+        options: See `BoardOptions`.
+    """
+    options = options or BoardOptions()
+    rng = random.Random(f"{options.seed}/{name}")
+    asked = [one for one in problems if one.relevant or one.question.answer is None]
+    rng.shuffle(asked)
+    made: list[AnswerProblem] = []
+    for number, start in enumerate(range(0, len(asked), options.questions)):
+        part = asked[start : start + options.questions]
+        needed = {one.memories[place].id: one.memories[place] for one in part for place in one.relevant or ()}
+        chosen = _filled(needed, [one.memories for one in part], options.memories)
+        rng.shuffle(chosen)
+        board = f"{name}/board-{number}"
+        for one in part:
+            wanted = (
+                from_turns(tuple(chosen), one.question.evidence) if one.question.answer is not None else frozenset()
+            )
+            places = tuple(place for place, entry in enumerate(chosen) if entry.id in wanted)
+            made.append(AnswerProblem(f"{one.question.id}/board", one.question, tuple(chosen), places, family=board))
+    return made
 
 
-class _ManagerBoards:
-    """Makes the boards of one conversation."""
+_VIEWS = ("bank", "turns", "said", "facts", "said bank")
 
-    def __init__(self, one: SyntheticConversation, search: BankSearch, options: BoardOptions) -> None:
-        self._name = one.conversation.id
-        self._turns = {turn.id: turn for turn in one.conversation.turns}
-        self._search = search
-        self._options = options
-        self._views = {stored: stages_of(one, stored) for stored in _VIEWS}
-        self._stages = self._views["fact"]
-        self._planted = [stage for stage in self._stages if stage.turn.planted and not stage.turn.facts]
-        self._rng = random.Random(f"{options.seed}/{self._name}")
 
-    def problems(self) -> Iterator[ManagerProblem]:
-        """The problems, board after board."""
-        places = [place for place, stage in enumerate(self._stages) if stage.before and len(stage.before[0]) > 1]
-        count = min(self._options.boards, len(places))
-        for number, place in enumerate(sorted(self._rng.sample(places, count))):
-            self._stages = self._views[_VIEWS[number % len(_VIEWS)]]
-            yield from self._board(place, f"{self._name}/board-{number}")
+def _answer_boards(one: SyntheticConversation, search: BankSearch, options: BoardOptions) -> Iterator[AnswerProblem]:
+    rng = random.Random(f"{options.seed}/{one.conversation.id}")
+    # a question that is asked earlier than at the end stands on another bank
+    asked = [pair for pair in one.questions if not pair[1].as_of]
+    rng.shuffle(asked)
+    turn = rng.randrange(len(_VIEWS))
+    for number, start in enumerate(range(0, len(asked), options.questions)):
+        part = asked[start : start + options.questions]
+        bank, relevant = _view(one, _VIEWS[(turn + number) % len(_VIEWS)], part)
+        chosen = _chosen(bank, relevant, part, search, options.memories)
+        rng.shuffle(chosen)
+        name = f"{one.conversation.id}/board-{number}"
+        for question, gold in part:
+            places = tuple(place for place, entry in enumerate(chosen) if entry.id in relevant[question.id])
+            if gold.memories and not places:
+                continue
+            shown = replace(question, time=None)
+            yield AnswerProblem(f"{question.id}/board", shown, tuple(chosen), places, family=name)
 
-    def _board(self, place: int, name: str) -> Iterator[ManagerProblem]:
-        bank = self._stages[place].before[0]
-        concerning, additions = self._coming(place, bank)
-        self._rng.shuffle(additions)
-        additions = additions[: self._options.additions]
-        wanted: list[str] = []
-        for fact in additions:
-            wanted += [entry.id for entry in self._search.for_fact(bank, fact.text, 2)]
-        subjects = [fact.gold.target for fact in concerning if fact.gold and fact.gold.target]
-        others = [entry.id for entry in bank]
-        for names in (subjects, others):
-            self._rng.shuffle(names)
-        count = self._rng.randint(min(3, self._options.memories), self._options.memories)
-        half = (count + 1) // 2
-        order = dict.fromkeys([*subjects[:half], *wanted, *subjects[half:], *others])
-        chosen = list(order)[:count]
-        self._rng.shuffle(chosen)
-        facts = [fact for fact in concerning if fact.gold and fact.gold.target in chosen]
-        told = self._told(place, [entry for entry in bank if entry.id in chosen])
-        facts += [*additions, *self._rng.sample(told, min(1, len(told))), *self._instruction()]
-        self._rng.shuffle(facts)
-        known = {entry.text.casefold() for entry in bank}
-        distinct = {fact.text: fact for fact in facts if fact.text.casefold() not in known}
-        for number, fact in enumerate(distinct.values()):
-            yield ManagerProblem(f"{name}/{number}", bank, (fact,), tuple(chosen), family=name)
 
-    def _coming(self, place: int, bank: Bank) -> tuple[list[NewFact], list[NewFact]]:
-        """The next fact about each memory of a bank from some turn on, and facts that belong to none."""
-        concerning: dict[str, NewFact] = {}
-        additions: list[NewFact] = []
-        here = {entry.id for entry in bank}
-        for stage in self._stages[place:]:
-            for text, operation, ruling in zip(stage.texts, stage.turn.operations, stage.rulings, strict=True):
-                fact = self._fact(stage, text, replace(ruling, target=operation.memory_id))
-                if operation.kind is OperationKind.ADD:
-                    additions.append(replace(fact, gold=replace(ruling, target=None)))
-                elif operation.memory_id in here:
-                    concerning.setdefault(operation.memory_id, fact)
-        return list(concerning.values()), additions
+def _view(
+    one: SyntheticConversation, view: str, asked: Sequence[tuple[Question, GoldAnswer]]
+) -> tuple[Bank, dict[str, frozenset[str]]]:
+    """What is remembered at the end, and by question the ids of what holds its answer."""
+    last = len(one.turns) - 1
+    if view == "turns":
+        planted = {turn.turn_id for turn in one.turns if turn.planted}
+        said = one.conversation.turns
+        bank: Bank = tuple(entry for turn in said for entry in turn_entries(turn, planted=turn.id in planted))
+        return bank, {question.id: from_turns(bank, question.evidence) for question, _ in asked}
+    stored = "said" if view.startswith("said") else "fact"
+    bank = stages_of(one, stored)[last].after if view.endswith("bank") else separate_bank(one, last, stored)
+    return bank, {question.id: relevant_ids(one, gold, question) for question, gold in asked}
 
-    def _told(self, place: int, entries: Sequence[Entry]) -> list[NewFact]:
-        """Facts that a memory holds word for word beside others."""
-        texts = {entry.id: entry.text for entry in entries}
-        return [
-            self._fact(stage, text, GoldRuling(OperationKind.NOOP, operation.memory_id))
-            for stage in self._stages[:place]
-            for text, operation in zip(stage.texts, stage.turn.operations, strict=True)
-            if text in texts.get(operation.memory_id, "")
-        ]
 
-    def _instruction(self) -> list[NewFact]:
-        """A planted instruction, on some boards of a conversation that has any."""
-        if not self._planted or self._rng.random() < 0.5:
-            return []
-        stage = self._rng.choice(self._planted)
-        turn = self._turns[stage.turn.turn_id]
-        return [self._fact(stage, f"{turn.speaker}: {turn.text}", GoldRuling(OperationKind.NOOP))]
+def _chosen(
+    bank: Bank,
+    relevant: dict[str, frozenset[str]],
+    asked: Sequence[tuple[Question, GoldAnswer]],
+    search: BankSearch,
+    count: int,
+) -> list[Entry]:
+    """A board's memories: evidence first, then what is found for each question in turn; about `count`."""
+    needed = frozenset().union(*relevant.values()) if relevant else frozenset()
+    found = [search.for_question(bank, question.text, Cut(k=_EACH)) for question, _ in asked]
+    return _filled({entry.id: entry for entry in bank if entry.id in needed}, found, count)
 
-    def _fact(self, stage: Stage, text: str, ruling: GoldRuling) -> NewFact:
-        said = self._turns[stage.turn.turn_id]
-        planted = stage.turn.planted and not stage.turn.facts
-        return NewFact(text, said.time, said.speaker, said.id, planted, ruling)
+
+def _filled(needed: dict[str, Entry], found: Sequence[Sequence[Entry]], count: int) -> list[Entry]:
+    """The memories needed, then the best found for each question, the second best, ...; about `count` in all."""
+    chosen = dict(needed)
+    most = max(count, len(needed) + 3)
+    for rank in range(_EACH):
+        for entries in found:
+            if rank < len(entries) and len(chosen) < most:
+                chosen.setdefault(entries[rank].id, entries[rank])
+    return list(chosen.values())

@@ -20,7 +20,7 @@ class ManagerOptions:
         ConfigError: A number is out of range.
     """
 
-    candidates: int = 5
+    candidates: int = 3
     """Memories shown for a fact, found by the product's retriever."""
     link: Literal["evidence", "last-evidence", "memory"] = "evidence"
     """Which questions belong to a fact: those whose evidence names its turn (`evidence`; the paper has no other link),
@@ -29,7 +29,7 @@ class ManagerOptions:
     guards: int = 0
     """Up to so many more questions about the other candidates, so that spoiling a bystander costs (paper: 0)."""
     most_questions: int = 5
-    """Most questions of a problem, guards included."""
+    """Most questions of a problem, guards included; 0 is of use for demonstrations alone."""
     unlinked: bool = False
     """Keep facts without a question: of use for demonstrations, useless to an answer's reward (paper: dropped)."""
     unanswerable: bool = False
@@ -44,17 +44,22 @@ class ManagerOptions:
     """What the manager rules on."""
     whole_turns: bool = False
     """One problem for all facts of a turn instead of one for each."""
-    stored: Literal["fact", "gold"] = "fact"
-    """Synthetic only. `fact`: what was added reads as its fact did, as a bare ADD leaves it. `gold`: as the generator
-    words it, and ADD's demonstration carries that text."""
+    stored: Literal["mixed", "fact", "said", "gold"] = "mixed"
+    """Synthetic only: the words of facts and memories. `fact`: the generator's own for a fact, and a memory reads as
+    its facts did. `said`: the sentences they were told in, as the trained extractor chooses them. `mixed`: every other
+    conversation the one or the other. `gold`: memories as the generator words them, and ADD's demonstration carries
+    that text."""
+    additions: float = 1.0
+    """Synthetic only: share of the facts to ADD that are kept. They are nearly half, and the easiest."""
     planted: bool = True
     """Synthetic only: planted instructions as facts that must not be stored."""
 
     def __post_init__(self) -> None:
         _at_least("candidates", self.candidates, 1)
         _at_least("guards", self.guards, 0)
-        _at_least("most_questions", self.most_questions, 1)
+        _at_least("most_questions", self.most_questions, 0)
         _at_least("window_turns", self.window_turns, 1)
+        _share("additions", self.additions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +96,17 @@ class ExtractOptions:
 
     def __post_init__(self) -> None:
         _at_least("context_turns", self.context_turns, 0)
-        if not 0 <= self.nothing <= 1:
-            raise ConfigError(f"nothing={self.nothing} is not between 0 and 1.")
+        _share("nothing", self.nothing)
 
 
 def _at_least(name: str, value: int, least: int) -> None:
     if value < least:
         raise ConfigError(f"{name}={value} is too small.", hint=f"Use {least} or more.")
+
+
+def _share(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise ConfigError(f"{name}={value} is not between 0 and 1.")
 
 
 PAPER_MANAGER = ManagerOptions()

@@ -30,12 +30,18 @@ def manager_problems(
         options: See `ManagerOptions`.
     """
     options = options or ManagerOptions(link="memory", guards=2, unanswerable=True)
+    views = ("fact", "said") if options.stored == "mixed" else (options.stored,)
     return [
         problem
-        for one in made
-        for problem in _Walk(one, search, options).problems()
+        for number, one in enumerate(made)
+        for problem in _Walk(one, search, options, views[number % len(views)]).problems()
         if options.unlinked or problem.questions
     ]
+
+
+def manager_demonstrations(made: Iterable[SyntheticConversation], search: BankSearch) -> list[ManagerProblem]:
+    """Every ruling as a problem without questions, to imitate; half of the plain additions are left out."""
+    return manager_problems(made, search, ManagerOptions(unlinked=True, most_questions=0, additions=0.5))
 
 
 def answer_problems(
@@ -95,19 +101,19 @@ def extract_problems(
 class _Walk:
     """Goes through one conversation and makes manager problems."""
 
-    def __init__(self, one: SyntheticConversation, search: BankSearch, options: ManagerOptions) -> None:
+    def __init__(self, one: SyntheticConversation, search: BankSearch, options: ManagerOptions, stored: str) -> None:
         self._one = one
+        self._rng = random.Random(f"additions/{one.conversation.id}")
         self._search = search
         self._options = options
         self._order = places_of(one)
         self._turns = {turn.id: turn for turn in one.conversation.turns}
-        self.stages_of = stages_of(one, options.stored)
+        self.stages_of = stages_of(one, stored)
 
     def problems(self) -> Iterator[ManagerProblem]:
         for place, stage in enumerate(self.stages_of):
             facts = [
-                self._fact(stage.turn, fact.text, ruling)
-                for fact, ruling in zip(stage.turn.facts, stage.rulings, strict=True)
+                self._fact(stage.turn, text, ruling) for text, ruling in zip(stage.texts, stage.rulings, strict=True)
             ]
             if stage.turn.planted and self._options.planted and not facts and stage.after:
                 turn = self._turns[stage.turn.turn_id]
@@ -123,18 +129,23 @@ class _Walk:
                     yield self._problem(place, stage.before[0], tuple(facts), stage.turn.operations[-1], "turn")
             else:
                 for number, (fact, bank) in enumerate(zip(facts, stage.before, strict=True)):
-                    if bank and all(entry.text.casefold() != fact.text.casefold() for entry in bank):
+                    known = any(entry.text.casefold() == fact.text.casefold() for entry in bank)
+                    if bank and not known and self._kept(fact):
                         yield self._problem(place, bank, (fact,), stage.turn.operations[number], str(number))
 
     def _fact(self, turn: GoldTurn, text: str, ruling: GoldRuling) -> NewFact:
         said = self._turns[turn.turn_id]
         return NewFact(text, said.time, said.speaker, said.id, turn.planted and not turn.facts, ruling)
 
+    def _kept(self, fact: NewFact) -> bool:
+        adds = fact.gold is not None and fact.gold.kind is OperationKind.ADD
+        return not adds or self._rng.random() < self._options.additions
+
     def _earlier(self, place: int) -> list[NewFact]:
         return [
-            self._fact(stage.turn, fact.text, ruling)
+            self._fact(stage.turn, text, ruling)
             for stage in self.stages_of[max(0, place - self._options.window_turns) : place]
-            for fact, ruling in zip(stage.turn.facts, stage.rulings, strict=True)
+            for text, ruling in zip(stage.texts, stage.rulings, strict=True)
         ]
 
     def _problem(

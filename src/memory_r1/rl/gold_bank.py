@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from memory_r1.agents.manager import joined
+from memory_r1.agents.selector import completed
 from memory_r1.bank.operation import OperationKind
 from memory_r1.data.conversation import Question, Turn
 from memory_r1.data.synthetic import GoldAnswer, GoldFact, GoldOperation, GoldTurn, SyntheticConversation
@@ -30,11 +31,10 @@ def stages_of(one: SyntheticConversation, stored: str) -> list[Stage]:
 
     Args:
         one: The conversation.
-        stored: `gold` or `fact`, see `ManagerOptions.stored`; `said`: facts are the sentences they were told in, as the
-            trained extractor chooses them, and whatever updates a memory is put behind it.
+        stored: `fact`, `said` or `gold`; see `ManagerOptions.stored`.
     """
     turns = {turn.id: turn for turn in one.conversation.turns}
-    told = said_texts(one) if stored == "said" else {fact.id: fact.text for fact in one.facts}
+    told = _told(one, stored)
     bank: dict[str, Entry] = {}
     gold: dict[str, str] = {}
     stages = []
@@ -63,7 +63,7 @@ def _text(
     if operation.kind is OperationKind.ADD:
         return fact.text
     # what only adds to a memory is put behind it, as an UPDATE without a text leaves it
-    adds = stored == "said" or text.startswith(gold[operation.memory_id])
+    adds = text.startswith(gold[operation.memory_id])
     return joined(bank[operation.memory_id].text, fact.text) if adds else text
 
 
@@ -85,23 +85,39 @@ def _step(bank: dict[str, Entry], operation: GoldOperation, text: str, fact: Gol
 
 
 def said_texts(one: SyntheticConversation) -> dict[str, str]:
-    """Each fact in the words it was told in, by its id: the sentences that a perfect extractor chooses for it."""
-    texts = {}
+    """Each fact in the words it was told in, by its id, as the product stores what a perfect extractor chooses.
+
+    Facts told in one breath would be one memory; there, they keep the generator's words.
+    """
+    texts = {fact.id: fact.text for fact in one.facts}
+    told = {turn.turn_id: turn.facts for turn in one.turns}
     for session in one.conversation.sessions:
         for place, turn in enumerate(session.turns):
-            for fact in (fact for fact in one.facts if fact.turn_id == turn.id):
-                parts = parts_of_turn(turn, session.turns[max(0, place - 1) : place])
-                chosen = gold_selection(parts[0], [fact.text]) if parts else ()
-                texts[fact.id] = parts[0].text_of(chosen[0]) if chosen else fact.text
+            facts = told[turn.id]
+            parts = parts_of_turn(turn, session.turns[max(0, place - 1) : place]) if facts else []
+            if not parts:
+                continue
+            lines = gold_selection(parts[0], [fact.text for fact in facts])
+            for fact in facts:
+                chosen = gold_selection(parts[0], [fact.text])
+                own = [place for place, line in enumerate(lines) if chosen and set(chosen[0]) <= set(line)]
+                if own and len(lines) == len(facts):
+                    whole = completed(parts[0], lines, one.conversation.speakers)
+                    texts[fact.id] = parts[0].text_of(whole[own[0]])
     return texts
 
 
-def separate_bank(one: SyntheticConversation, until: int) -> Bank:
-    """Each fact so far as a memory by itself; the same words twice are one."""
+def _told(one: SyntheticConversation, stored: str) -> dict[str, str]:
+    return said_texts(one) if stored == "said" else {fact.id: fact.text for fact in one.facts}
+
+
+def separate_bank(one: SyntheticConversation, until: int, stored: str = "fact") -> Bank:
+    """Each fact so far as a memory by itself, as after ADD for all; the same words twice are one."""
     turns = {turn.id: turn for turn in one.conversation.turns}
-    facts = {fact.text: fact for turn in reversed(one.turns[: until + 1]) for fact in reversed(turn.facts)}
+    told = _told(one, stored)
+    facts = {told[fact.id]: fact for turn in reversed(one.turns[: until + 1]) for fact in reversed(turn.facts)}
     return tuple(
-        Entry(fact.id, fact.text, turns[fact.turn_id].time, turns[fact.turn_id].speaker, (fact.turn_id,))
+        Entry(fact.id, told[fact.id], turns[fact.turn_id].time, turns[fact.turn_id].speaker, (fact.turn_id,))
         for fact in reversed(facts.values())
     )
 

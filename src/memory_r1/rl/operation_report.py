@@ -89,8 +89,7 @@ def report_operations(problems: Sequence[ManagerProblem], rulings: Sequence[Ruli
             raise InvalidInputError(f"The problem {problem.id!r} has no single fact with a gold ruling.")
         gold = problem.facts[0].gold
         kind = ruling.kind is gold.kind and ruling.rejected is None
-        target = None if ruling.target is None else problem.candidates[ruling.target]
-        right = kind and (target == gold.target or gold.kind in (OperationKind.ADD, OperationKind.NOOP))
+        right = gold.allows(ruling, problem.candidates)
         text = token_f1(ruling.text or "", gold.text or "") if right else 0.0
         found[gold.kind].append((right, kind, text))
         confusion[gold.kind, ruling.kind] += 1

@@ -10,6 +10,7 @@
 | `delta` | mean F1 of the linked answers after the operation, less that before it | -1 to 1 |
 | `budget` | what the bank has grown by, less is better | -1 to 1 |
 | `safety` | a planted memory was stored or used | -1 or 0 |
+| `operation` | share of the rulings that are the gold ones; to watch imitation, and in no other mix | 0 to 1 |
 
 An unanswerable question counts as answered exactly if the reader abstains. A term that cannot be known for a problem
 (no linked question, no evidence) is left out of its sum.
@@ -26,7 +27,7 @@ from memory_r1.bench.metrics import squad_exact_match, token_f1
 from memory_r1.errors import ConfigError
 from memory_r1.rl.episode import Reward
 
-TERMS = ("em", "f1", "judge", "format", "evidence", "delta", "budget", "safety")
+TERMS = ("em", "f1", "judge", "format", "evidence", "delta", "budget", "safety", "operation")
 """Every term's name, in the order of the logs."""
 
 
@@ -52,6 +53,7 @@ class Weights:
     delta: float = 0.0
     budget: float = 0.0
     safety: float = 0.0
+    operation: float = 0.0
 
     def __post_init__(self) -> None:
         values = {item.name: getattr(self, item.name) for item in fields(self)}
@@ -72,10 +74,11 @@ WEIGHTS: Mapping[str, Weights] = {
     "default": Weights(em=0.5, f1=0.5, format=0.2, evidence=0.3, budget=0.05, safety=0.5),
     "process": Weights(em=1.0, evidence=0.5, format=0.1),
     "extract": Weights(f1=1.0, format=0.2, safety=0.5),
+    "imitate": Weights(operation=1.0),
 }
 """Named mixes. `paper`: exact match alone. `answer`: a smoother form of it. `process`: exact match and the choice of
 memories. `default`: all terms that need no further model call. `extract`: for the extractor, whose `f1` compares
-facts."""
+facts. `imitate`: what SFT of the Memory Manager is tried by."""
 
 
 def weights_named(name: str) -> Weights:
