@@ -78,7 +78,7 @@ def build_parts(
     try:
         opened.bind_embedder(EmbedderIdentity(embed.name, embed.dimension))
         retriever = Retriever(opened, embed)
-        manager = MemoryManager(language_model, prompts, adapter=_adapter(known, "manager"))
+        manager = MemoryManager(language_model, prompts, adapter=_adapter(known, "manager"), embedder=embed)
         return Parts(
             store=opened,
             embedder=embed,

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -5,6 +7,7 @@ from hypothesis import strategies as st
 from memory_r1.agents.manager import MemoryManager
 from memory_r1.bank.fact import Fact
 from memory_r1.bank.operation import OperationKind
+from memory_r1.testing import HashEmbedder
 from memory_r1.testing.lm import Endless, ScriptedLM
 
 ADD, UPDATE, DELETE, NOOP = OperationKind.ADD, OperationKind.UPDATE, OperationKind.DELETE, OperationKind.NOOP
@@ -143,6 +146,17 @@ def test_a_trained_policy_is_shown_both_ends_of_a_long_memory_and_cannot_rewrite
         None,
         "Ann rows, has a boat and a canoe.",
     ]
+
+
+def test_the_prompt_says_how_alike_fact_and_memories_are(prompts, fact, record):
+    lm, embedder = ScriptedLM('{"op":"ADD"}'), HashEmbedder()
+    memories = [record("Ann adopted a cat."), record("Bob rows.")]
+    MemoryManager(lm, prompts, embedder=embedder).decide(fact("Ann adopted a cat, Tom."), memories)
+    shown = re.findall(r'^(\d) (\d+)% "', lm.calls[0].chat[-1]["content"], re.MULTILINE)
+    vectors = embedder.embed(["Ann adopted a cat, Tom.", "Ann adopted a cat.", "Bob rows."])
+    alike = [round(100 * float(vectors[0] @ other)) for other in vectors[1:]]
+    assert alike[0] > 50 > alike[1] >= 0
+    assert shown == [("0", str(alike[0])), ("1", str(alike[1]))]
 
 
 def test_a_trained_policy_rewrites_what_it_sees_whole(prompts, fact, record):

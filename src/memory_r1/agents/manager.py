@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from memory_r1.agents.calendar_words import day_text
 from memory_r1.agents.grounding import Sources, overlap
@@ -16,6 +17,9 @@ from memory_r1.bank.fact import Fact
 from memory_r1.bank.memory import MemoryRecord, content_hash
 from memory_r1.bank.operation import OperationKind
 from memory_r1.lm.base import Completion, LanguageModel, Message, Sampling
+
+if TYPE_CHECKING:
+    from memory_r1.retrieval.embedder import Embedder
 
 RULE_POLICY = "rule"
 """The policy named in a ruling that needed no model."""
@@ -48,6 +52,8 @@ class MemoryManager:
         policy: Name of the policy in rulings; model and adapter if None.
         brief: Show only the beginning and the end of long texts. A memory shown that way can be added to and retired,
             and is never rewritten. None: only if there is an adapter, since trained policies are small and learn so.
+        embedder: Tells the model how alike a fact and each memory are, which a small one cannot see by itself. The
+            shipped policy is used to `minilm`'s figures. None: it is not told.
     """
 
     def __init__(
@@ -58,8 +64,10 @@ class MemoryManager:
         adapter: str | None = None,
         policy: str | None = None,
         brief: bool | None = None,
+        embedder: Embedder | None = None,
     ) -> None:
         self._lm = lm
+        self._embedder = embedder
         self._brief = adapter is not None if brief is None else brief
         self._prompt = prompts.manage
         self._adapter = adapter
@@ -112,8 +120,9 @@ class MemoryManager:
         longest = max((len(memory.text) for memory in candidates), default=0)
         max_tokens = min(48 + (len(fact.text) + longest) // 3, self._lm.context_length // 2)
         shown = list(range(len(candidates)))
+        alike = self._alike(fact, candidates)
         while True:
-            chat = self._render(fact, candidates, shown)
+            chat = self._render(fact, candidates, shown, alike)
             if self._lm.count_tokens(chat) + max_tokens <= self._lm.context_length:
                 return DecisionPrompt(chat, tuple(shown), max_tokens)
             if not shown:
@@ -157,8 +166,17 @@ class MemoryManager:
                 return Ruling(OperationKind.NOOP, target=index, policy=RULE_POLICY)
         return None
 
-    def _render(self, fact: Fact, candidates: Sequence[MemoryRecord], shown: Sequence[int]) -> list[Message]:
-        lines = (f"{index} {quote(self._shown(candidates[index].text))}" for index in shown)
+    def _alike(self, fact: Fact, candidates: Sequence[MemoryRecord]) -> list[str]:
+        """How alike the fact and each candidate are, as the prompt says it: cosine similarity in percent."""
+        if self._embedder is None or not candidates:
+            return [""] * len(candidates)
+        vectors = self._embedder.embed([fact.text, *(memory.text for memory in candidates)])
+        return [f"{max(0, round(100 * float(cosine)))}% " for cosine in vectors[1:] @ vectors[0]]
+
+    def _render(
+        self, fact: Fact, candidates: Sequence[MemoryRecord], shown: Sequence[int], alike: Sequence[str]
+    ) -> list[Message]:
+        lines = (f"{index} {alike[index]}{quote(self._shown(candidates[index].text))}" for index in shown)
         return self._prompt.render(
             memories="\n".join(lines) or "none",
             fact=quote(self._shown(fact.text)),

@@ -7,16 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
-from memory_r1.agents.manager import MemoryManager
-from memory_r1.agents.prompts import Prompts
-from memory_r1.agents.results import Ruling
 from memory_r1.bank.fact import Fact
-from memory_r1.bank.memory import MemoryRecord, content_hash
+from memory_r1.bank.memory import content_hash
 from memory_r1.bank.operation import Operation, OperationKind
 from memory_r1.bank.scope import Scope
-from memory_r1.bench.kit import AGENTS, ANSWERER, adapter_of, policies_told, positive, read_options
+from memory_r1.bench.kit import AGENTS, ANSWERER, policies_told, positive, read_options
 from memory_r1.bench.meter import Meter, metered
-from memory_r1.bench.reader import UNDATED, Memory, Reader, Reading
+from memory_r1.bench.reader import Memory, Reader, Reading
 from memory_r1.bench.system import Cost, Kit, Stats, SystemAnswer
 from memory_r1.config import Settings
 from memory_r1.data.conversation import Conversation, Question
@@ -137,23 +134,6 @@ class BankSystem:
         chosen = {"adapters": adapters, "store": store, "durable": False}
         settings = Settings(**{**defaults, **chosen})
         return build_parts(settings, embedder=self.kit.embedder, lm=self.lm)
-
-
-class DatedManager(MemoryManager):
-    """The product's manager, shown the same day for undated memories on every day, so that runs can be repeated."""
-
-    @classmethod
-    def of(cls, system: BankSystem, agent: str) -> DatedManager:
-        """The manager of a system, with the kit's adapter for the agent if there is one."""
-        return cls(system.lm, Prompts.load(), adapter=adapter_of(system.kit, agent))
-
-    def decide_many(self, problems: Sequence[tuple[Fact, Sequence[MemoryRecord]]]) -> list[Ruling]:
-        """Decide on several facts; see `MemoryManager.decide_many`."""
-        return super().decide_many([(fact, [_dated(memory) for memory in shown]) for fact, shown in problems])
-
-
-def _dated(memory: MemoryRecord) -> MemoryRecord:
-    return memory if memory.event_time is not None else replace(memory, created_at=UNDATED)
 
 
 def _read_cut(value: str) -> tuple[str | None, int | None]:

@@ -142,10 +142,8 @@ class _Workshop:
         reader = AnswerAgent(self.lm, self.prompts, adapter=self._named("answerer"))
         frozen = FrozenReader(reader)
         self.readers.append(frozen)
-        world = ManagerWorld(
-            MemoryManager(self.lm, self.prompts, brief=True), frozen, self.search, self.weights, self.cut
-        )
-        return make_tasks(problems, manager=world)
+        manager = MemoryManager(self.lm, self.prompts, brief=True, embedder=self.search.embedder)
+        return make_tasks(problems, manager=ManagerWorld(manager, frozen, self.search, self.weights, self.cut))
 
     def use_reader(self, adapter: Path) -> None:
         """Let another adapter answer from now on."""

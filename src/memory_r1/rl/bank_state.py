@@ -170,7 +170,8 @@ class BankSearch:
     def __init__(self, embedder: Embedder, *, max_bytes: int = 256 * 2**20) -> None:
         from memory_r1.retrieval.cache import CachedEmbedder
 
-        self._embedder = CachedEmbedder(embedder, max_bytes=max_bytes)
+        self.embedder: Embedder = CachedEmbedder(embedder, max_bytes=max_bytes)
+        """The embedder, behind a cache by text."""
         self._open: OrderedDict[Bank, tuple[SqliteStore, Retriever]] = OrderedDict()
         self._found: OrderedDict[tuple[int, str, Cut | int], tuple[Bank, tuple[Entry, ...]]] = OrderedDict()
 
@@ -198,7 +199,7 @@ class BankSearch:
             return known[1]
         retriever = self._retriever(bank)
         if isinstance(cut, int):
-            vector = self._embedder.embed([query])[0]
+            vector = self.embedder.embed([query])[0]
             hits = retriever.search(SCOPE, query, k=cut, query_vector=vector, exact_bank=True)
         elif cut.k is not None:
             hits = retriever.search(SCOPE, query, k=cut.k)
@@ -218,8 +219,8 @@ class BankSearch:
         if known is None:
             store = SqliteStore(":memory:", durable=False)
             try:
-                store.bind_embedder(EmbedderIdentity(self._embedder.name, self._embedder.dimension))
-                vectors = self._embedder.embed([entry.text for entry in bank])
+                store.bind_embedder(EmbedderIdentity(self.embedder.name, self.embedder.dimension))
+                vectors = self.embedder.embed([entry.text for entry in bank])
                 store.commit(
                     [
                         Change(OperationKind.ADD, SCOPE, after=entry.record(), vector=vector)
@@ -229,7 +230,7 @@ class BankSearch:
             except BaseException:
                 store.close()
                 raise
-            known = self._open[bank] = (store, Retriever(store, self._embedder))
+            known = self._open[bank] = (store, Retriever(store, self.embedder))
             if len(self._open) > _OPEN_BANKS:
                 self._open.popitem(last=False)[1][0].close()
         self._open.move_to_end(bank)

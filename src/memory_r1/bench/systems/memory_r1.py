@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from memory_r1.agents.manager import MemoryManager
+from memory_r1.agents.prompts import Prompts
 from memory_r1.bench.facts import KnownFacts, take_facts
-from memory_r1.bench.kit import ANSWERER, EXTRACTOR, MANAGER, positive
+from memory_r1.bench.kit import ANSWERER, EXTRACTOR, MANAGER, adapter_of, positive
 from memory_r1.bench.meter import Meter
-from memory_r1.bench.product import BankSystem, DatedManager
+from memory_r1.bench.product import BankSystem
 from memory_r1.bench.system import Cost, Kit
 from memory_r1.curator import Curator
 from memory_r1.data.conversation import Conversation
@@ -18,7 +20,7 @@ from memory_r1.ingest import IngestEvent, ingest
 class MemoryR1(BankSystem):
     """Extracts facts, lets the Memory Manager rule on each, and answers from what hybrid retrieval finds.
 
-    Options: `cut`, and `candidates`, the number of memories that the manager sees (5). An add is the facts of one turn:
+    Options: `cut`, and `candidates`, the number of memories that the manager sees (3). An add is the facts of one turn:
     its time is the mean time of extracting a turn and that of ruling on its facts.
     """
 
@@ -26,12 +28,13 @@ class MemoryR1(BankSystem):
     policies: tuple[str, ...] = (EXTRACTOR, MANAGER, ANSWERER)
     agents = (EXTRACTOR, MANAGER, ANSWERER)
     method = "Memory-R1 as this project implements it: extractor, Memory Manager, hybrid retrieval, Answer Agent."
-    options: ClassVar[Mapping[str, str]] = {"candidates": "5"}
+    options: ClassVar[Mapping[str, str]] = {"candidates": "3"}
 
     def __init__(self, kit: Kit) -> None:
         super().__init__(kit)
         parts, count = self.parts, positive(self.chosen["candidates"], "candidates")
-        manager = DatedManager.of(self, MANAGER)
+        adapter = adapter_of(kit, MANAGER)
+        manager = MemoryManager(self.lm, Prompts.load(), adapter=adapter, embedder=parts.embedder)
         self._curator = Curator(parts.store, parts.retriever, parts.embedder, manager, candidates=count)
 
     def ingest(self, conversation: Conversation) -> None:
