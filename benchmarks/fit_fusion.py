@@ -23,6 +23,7 @@ from memory_r1.retrieval.fusion import LexicalScores, features
 from memory_r1.retrieval.index import VectorIndex
 from memory_r1.retrieval.minilm import MiniLM
 from memory_r1.retrieval.speakers import take_names_out
+from memory_r1.retrieval.weights import WEIGHTS
 from memory_r1.retrieval.words import search_terms
 
 NAMES = ("dense", "lexical", "speaker", "before", "after", "around")
@@ -110,7 +111,7 @@ def main() -> None:
     weights = fit(first + second, arguments.penalty)
     print(f"fitted on both, recall on both: {recall(first + second, weights)}")
     slope, bias = calibrate(first + second, weights)
-    named = [*zip(NAMES, weights, strict=True), ("slope", slope), ("bias", bias)]
+    named = [*zip(NAMES, weights, strict=True), ("elsewhere", WEIGHTS.elsewhere), ("slope", slope), ("bias", bias)]
     print("WEIGHTS = FusionWeights(" + ", ".join(f"{name}={value:.2f}" for name, value in named) + ")")
 
 

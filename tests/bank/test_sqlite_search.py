@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import random
 
+import numpy as np
 import pytest
 
 from memory_r1.bank.scope import Scope
@@ -87,3 +88,31 @@ def test_long_texts_have_long_lengths(store, kit):
     store.commit([kit.add(ANN, "tea " + "filler " * 20_000), kit.add(ANN, "tea and cake")])
     assert texts_of(store, store.match(ANN, ["tea"], 2))[0] == "tea and cake"
     assert search._tokens(bytes([0x81, 0x80, 0x00, 0x05])) == (1 << 14) + 5
+
+
+def test_a_part_of_a_scope_is_scored_as_if_there_were_no_others(store, kit, monkeypatch):
+    rng = random.Random(2)
+    words = [f"word{number}" for number in range(12)]
+    texts = [f"{' '.join(rng.sample(words, rng.randint(2, 6)))} {number}" for number in range(90)]
+    store.commit([kit.add(ANN, text) for text in texts])
+    part = texts[10:60:2]
+    alone = Scope("alone")
+    store.commit([kit.add(alone, text) for text in part])
+    keys = {record.text: key for key, record in store.fetch(store.index_batch(ANN, 0).keys.tolist()).items()}
+    among = np.array(sorted(keys[text] for text in part))
+    terms = ["word1", "word2", "word3"]
+    expected = store.match(alone, terms, 100)
+    found = store.match(ANN, terms, 100, among=among)
+    assert {hit.key for hit in found} <= set(among.tolist())
+    scores = dict(zip(texts_of(store, expected), [hit.score for hit in expected], strict=True))
+    assert dict(zip(texts_of(store, found), [hit.score for hit in found], strict=True)) == pytest.approx(scores)
+    assert store.match(ANN, terms, 100, among=among[:0]) == []
+    # common in the scope, so left out there for a rarer one; in the part it counts
+    monkeypatch.setattr(search, "_MIN_ROWS", 20)
+    monkeypatch.setattr(search, "_SHARE_AMONG", 1.0)
+    store.commit([kit.add(ANN, f"common thing{number}") for number in range(40)])
+    store.commit([kit.add(ANN, "rarity")])
+    keys = {record.text: key for key, record in store.fetch(store.index_batch(ANN, 0).keys.tolist()).items()}
+    among = np.array(sorted(keys[f"common thing{number}"] for number in range(3)))
+    assert len(store.match(ANN, ["common", "rarity"], 50)) == 1
+    assert len(store.match(ANN, ["common", "rarity"], 50, among=among)) == 3

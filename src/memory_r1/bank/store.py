@@ -164,7 +164,13 @@ class Store(Protocol):
         ...
 
     def match(
-        self, scope: Scope, terms: Sequence[str], limit: int, *, columns: Literal["text", "context", "both"] = "both"
+        self,
+        scope: Scope,
+        terms: Sequence[str],
+        limit: int,
+        *,
+        columns: Literal["text", "context", "both"] = "both",
+        among: NDArray[np.int64] | None = None,
     ) -> list[TextMatch]:
         """Full-text search for any of the terms (plain words, never query syntax) among live memories, best first.
 
@@ -174,6 +180,8 @@ class Store(Protocol):
             limit: Most matches.
             columns: Where to look: `text`; `context`, which is the speaker's name and the event's day as words
                 (`Ann 8 May 2023`); or both.
+            among: Rising keys of live memories of the scope: search these alone, and score as if there were no others,
+                so that a term is as rare as it is among them; None: all of the scope.
         """
         ...
 

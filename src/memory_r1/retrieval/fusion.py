@@ -3,7 +3,8 @@
 Features of a memory: how far its cosine stands out in its scope; its BM25 score, over the logarithm of the number of
 memories so that it means the same in a bank of ten and of a million; whether the question names its speaker; and, where
 another speaker's memory was written just before or after it, the BM25 scores there, since an answer repeats little of
-what it answers.
+what it answers. Where a question names speakers and the bank holds more than their talks, cosine and BM25 are taken
+within those talks, and all else is set back; see `memory_r1.retrieval.focus`.
 Measured on LoCoMo this finds more than reciprocal-rank fusion does; see `benchmarks/retrieval_locomo.py`.
 """
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from memory_r1.bank.store import TextMatch
+    from memory_r1.retrieval.focus import Focus
     from memory_r1.retrieval.scope_index import Snapshot
 
 PARTS = ("dense", "lexical", "speaker", "context")
@@ -39,13 +41,27 @@ class LexicalScores:
     scores: NDArray[np.float32]
 
     @classmethod
-    def of(cls, snapshot: Snapshot, matches: Sequence[TextMatch]) -> LexicalScores:
-        """Place matches in the rows of a snapshot, over log(1 + memories); memories it does not hold are left out."""
+    def of(cls, snapshot: Snapshot, matches: Sequence[TextMatch], count: int | None = None) -> LexicalScores:
+        """Place matches in the rows of a snapshot, over log(1 + memories); memories it does not hold are left out.
+
+        Args:
+            snapshot: The scope's memories.
+            matches: What a full-text search found.
+            count: How many memories it searched; None: all of the snapshot.
+        """
         keys = np.array([match.key for match in matches], np.int64)
-        scores = np.array([match.score for match in matches], np.float32) / np.log1p(max(snapshot.count, 1))
+        searched = snapshot.count if count is None else count
+        scores = np.array([match.score for match in matches], np.float32) / np.log1p(max(searched, 1))
         order = np.argsort(keys)
         rows, held = snapshot.locate(keys[order])
         return cls(rows, scores[order][held])
+
+    def around(self, inner: LexicalScores, mask: NDArray[np.bool_]) -> LexicalScores:
+        """These scores outside of a mask over the snapshot's rows, and others within it."""
+        outer = ~mask[self.rows]
+        rows = np.concatenate([self.rows[outer], inner.rows])
+        order = np.argsort(rows, kind="stable")
+        return LexicalScores(rows[order], np.concatenate([self.scores[outer], inner.scores])[order])
 
     def at(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
         """Scores of rows; places outside of the scope have 0."""
@@ -84,12 +100,35 @@ def standardise(cosines: NDArray[np.float32], sample: NDArray[np.float32]) -> ND
     return standard
 
 
+def nearness(
+    cosines: NDArray[np.float32], rows: NDArray[np.intp] | slice, focus: Focus | None = None
+) -> NDArray[np.float32]:
+    """How far the cosines of some rows stand out: of those in focus among these, of the others in the whole scope.
+
+    Args:
+        cosines: (n,) similarity of every row of the scope.
+        rows: Which rows.
+        focus: A part of the scope; None: there is none.
+    """
+    chosen = cosines[rows]
+    found = standardise(chosen, _sample(cosines))
+    if focus is not None:
+        inside = focus.mask[rows]
+        found[inside] = standardise(chosen[inside], _sample(cosines[focus.mask]))
+    return found
+
+
+def _sample(cosines: NDArray[np.float32]) -> NDArray[np.float32]:
+    return cosines[:: max(1, len(cosines) // _SAMPLE)]
+
+
 def features(
     snapshot: Snapshot,
     rows: NDArray[np.intp],
     cosines: NDArray[np.float32],
     lexical: LexicalScores,
     named: Sequence[int],
+    focus: Focus | None = None,
 ) -> NDArray[np.float64]:
     """What is known of candidates, one column for each of the first six weights.
 
@@ -99,12 +138,13 @@ def features(
         cosines: (n,) similarity of every row of the snapshot to the question.
         lexical: BM25 scores.
         named: Numbers of the speakers that the question names.
+        focus: Their talks, if the scope holds more.
 
     Returns:
         Shape (m, 6).
     """
     known = np.zeros((len(rows), 6))
-    known[:, 0] = standardise(cosines[rows], cosines[:: max(1, len(cosines) // _SAMPLE)])
+    known[:, 0] = nearness(cosines, rows, focus)
     known[:, 1] = lexical.at(rows)
     if named:
         known[:, 2] = np.isin(snapshot.speaker[rows], named)
@@ -130,6 +170,7 @@ def fuse(
     lexical: LexicalScores,
     named: Sequence[int],
     *,
+    focus: Focus | None = None,
     context: bool = True,
     weights: FusionWeights = WEIGHTS,
 ) -> Fused:
@@ -141,10 +182,13 @@ def fuse(
         cosines: Their similarity and all others'.
         lexical: BM25 scores.
         named: The speakers that the question names.
+        focus: Their talks, if the scope holds more.
         context: Count the neighbours' scores.
         weights: What each feature adds.
     """
-    added = features(snapshot, rows, cosines, lexical, named) * weights.per_feature
+    added = features(snapshot, rows, cosines, lexical, named, focus) * weights.per_feature
+    if focus is not None:
+        added[:, 2] += weights.elsewhere * ~focus.mask[rows]
     parts = np.column_stack([added[:, :3], added[:, 3:].sum(axis=1) * context])
     return Fused(rows, parts.sum(axis=1), parts)
 

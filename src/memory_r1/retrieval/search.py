@@ -14,11 +14,13 @@ from memory_r1.bank.scope import SCOPE_FIELDS, Scope
 from memory_r1.bank.text import check_text
 from memory_r1.errors import InvalidInputError
 from memory_r1.retrieval.cut import AUTO_MOST, DEFAULT_BUDGET_TOKENS, fall_off, within_budget
-from memory_r1.retrieval.fusion import PARTS, Fused, LexicalScores, fuse, probability
+from memory_r1.retrieval.focus import Focus
+from memory_r1.retrieval.fusion import PARTS, Fused, LexicalScores, fuse, nearness, probability
 from memory_r1.retrieval.index import VectorIndex, top_rows
 from memory_r1.retrieval.presets import PAPER_TOTAL, Preset, check_preset, share_among
 from memory_r1.retrieval.rows import EXACT_ROWS
-from memory_r1.retrieval.speakers import take_names_out
+from memory_r1.retrieval.speakers import take_names_out, telling_names
+from memory_r1.retrieval.weights import WEIGHTS
 from memory_r1.retrieval.words import search_terms
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 _LEAST_DEPTH = 128
 _DEPTH_PER_RESULT = 3
 _PAPER_DEPTH = 8 * PAPER_TOTAL
+_MENTIONS = 128
+"""Most memories of other talks that count because they mention someone named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,8 @@ class Hit:
     """Between 0 and 1, higher is better: about the probability that the memory bears on the question."""
     parts: Mapping[str, float]
     """What the score is made of, in log-odds: `dense` (likeness of meaning), `lexical` (shared words), `speaker` (the
-    question names who said it), `context` (what was written just before and after shares words with the question)."""
+    question names who said it; below 0: it belongs to no talk with those named), `context` (what was written just
+    before and after shares words with the question)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,17 +169,38 @@ class Retriever:
         vector = self._embedder.embed([asked.rest])[0] if vector is None else np.asarray(vector, np.float32)
         mask = self._mask(scope, snapshot, request.where, request.speakers)
         depth = request.depth
+        context = not request.exact_bank
+        focus = self._focus(scope, snapshot, asked.named) if context else None
         cosines = snapshot.dots(vector)
-        nearest = top_rows(snapshot, cosines, depth, mask)
+        nearest = top_rows(snapshot, cosines if focus is None else _foreseen(cosines, focus), depth, mask)
         self._index.rescore(snapshot, vector, nearest, cosines)
         # A filter acts after the full-text search, so that needs more to choose from.
-        matches = self._store.match(scope, search_terms(asked.rest), depth if mask is None else 8 * depth)
-        lexical = LexicalScores.of(snapshot, matches)
-        context = not request.exact_bank
+        lexical = self._lexical(scope, snapshot, search_terms(asked.rest), depth if mask is None else 8 * depth, focus)
         reached = lexical.reach(len(snapshot.keys)) if context else lexical.rows
         reached = reached[(snapshot.live if mask is None else mask)[reached]]
         rows = np.union1d(nearest, reached)
-        return fuse(snapshot, rows, cosines, lexical, asked.named, context=context)
+        return fuse(snapshot, rows, cosines, lexical, asked.named, focus=focus, context=context)
+
+    def _focus(self, scope: Scope, snapshot: Snapshot, named: Sequence[int]) -> Focus | None:
+        """The talks with those whom the question names, and what others said that mentions one of them."""
+        focus = Focus.of(snapshot, named)
+        names = telling_names(snapshot.names, named)
+        if focus is None or not names:
+            return focus
+        others = snapshot.keys[snapshot.live & ~focus.mask]
+        mentions = self._store.match(scope, names, _MENTIONS, columns="text", among=others)
+        rows, _ = snapshot.locate(np.array([match.key for match in mentions], np.int64))
+        return focus.widened(snapshot, rows)
+
+    def _lexical(
+        self, scope: Scope, snapshot: Snapshot, terms: Sequence[str], limit: int, focus: Focus | None
+    ) -> LexicalScores:
+        """BM25 in the whole scope; for what is in focus, in the focus."""
+        lexical = LexicalScores.of(snapshot, self._store.match(scope, terms, limit))
+        if focus is None:
+            return lexical
+        matches = self._store.match(scope, terms, limit, among=focus.keys(snapshot))
+        return lexical.around(LexicalScores.of(snapshot, matches, focus.count), focus.mask)
 
     def _mask(
         self, scope: Scope, snapshot: Snapshot, where: Filter | None, speakers: Sequence[str] | None
@@ -200,6 +226,13 @@ class Retriever:
                 parts = dict(zip(PARTS, fused.parts[place].tolist(), strict=True))
                 hits.append(Hit(record, float(scores[place]), parts))
         return hits
+
+
+def _foreseen(cosines: NDArray[np.float32], focus: Focus) -> NDArray[np.float32]:
+    """(n,) the part of the score that is known of every row at once: who is worth to be a candidate."""
+    known: NDArray[np.float32] = np.float32(WEIGHTS.dense) * nearness(cosines, slice(None), focus)
+    known[~focus.mask] += np.float32(WEIGHTS.elsewhere)
+    return known
 
 
 def _check(

@@ -13,6 +13,8 @@ from functools import lru_cache
 
 from memory_r1.retrieval.words import STOP_WORDS
 
+_WORD = re.compile(r"\w+")
+
 _COMMON = STOP_WORDS | {
     *("user", "assistant", "system", "april", "may", "june", "august"),
     *("art", "bill", "faith", "grace", "hope", "joy", "mark", "rose"),
@@ -43,22 +45,40 @@ def take_names_out(query: str, speakers: Sequence[str]) -> NamedQuery:
     """
     named: set[int] = set()
     rest = query
-    for place, pattern in _patterns(tuple(speakers)):
-        rest, count = pattern.subn(" ", rest)
-        if count:
-            named.add(place)
+    said = _words(query)
+    for place, word, pattern in _patterns(tuple(speakers)):
+        # a bank of thousands of speakers: most of the names need not be looked for
+        if word is None or word in said:
+            rest, count = pattern.subn(" ", rest)
+            if count:
+                named.add(place)
     rest = " ".join(rest.split())
     return NamedQuery(rest if any(map(str.isalnum, rest)) else query, tuple(sorted(named)))
 
 
+def telling_names(speakers: Sequence[str], named: Sequence[int]) -> list[str]:
+    """First names of some speakers, without those that are common words.
+
+    Example:
+        >>> telling_names(["Ann Lee", "User", "Bob"], [0, 1])
+        ['ann']
+    """
+    first = [speakers[number].split()[0].casefold() for number in named]
+    return [name for name in dict.fromkeys(first) if name not in _COMMON]
+
+
 @lru_cache(maxsize=256)
-def _patterns(speakers: tuple[str, ...]) -> tuple[tuple[int, re.Pattern[str]], ...]:
-    """A pattern for each form of each speaker's name, longest forms first."""
+def _patterns(speakers: tuple[str, ...]) -> tuple[tuple[int, str | None, re.Pattern[str]], ...]:
+    """A pattern for each form of each speaker's name, longest forms first, and a word that must be there for it."""
     forms = {
         (form, place) for place, name in enumerate(speakers) for form in (" ".join(name.split()), *name.split()[:1])
     }
     usable = sorted(((form, place) for form, place in forms if form), key=lambda item: (-len(item[0]), item))
-    return tuple((place, _pattern(form)) for form, place in usable)
+    return tuple((place, min(_words(form), default=None), _pattern(form)) for form, place in usable)
+
+
+def _words(text: str) -> set[str]:
+    return {word.casefold() for word in _WORD.findall(text)}
 
 
 def _pattern(form: str) -> re.Pattern[str]:

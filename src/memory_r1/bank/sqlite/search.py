@@ -6,7 +6,8 @@ so a term counts once however often it stands in it; the length normalisation is
 
 Common terms cost most and tell least. A term is read up to a limit of rows, 2,000 or 2% of the scope; a term beyond it
 is left out while rarer ones are there, and where all are common, only memories with several of them are looked at.
-Banks of up to 2,000 memories are always searched in full.
+Banks of up to 2,000 memories are always searched in full. What is common in a scope may be rare among a part of it, so
+where only a part is asked for, more rows of a term are read: up to 10% of the scope.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ Columns = Literal["text", "context", "both"]
 _K1, _B = 1.2, 0.75
 _MIN_ROWS = 2_000
 _SHARE = 0.02
+_SHARE_AMONG = 0.1
 _MAX_TERMS = 64
 _POOL = 64
 _REMEMBERED = 10_000
@@ -40,17 +42,24 @@ class TextSearch:
     """Full-text search over one file. Remembers which terms are common in which scope."""
 
     def __init__(self) -> None:
-        self._common: dict[tuple[Scope, str], tuple[int, int]] = {}
+        self._common: dict[tuple[Scope, str, float], tuple[int, int]] = {}
 
     def match(
-        self, connection: sqlite3.Connection, scope: Scope, terms: Sequence[str], limit: int, columns: Columns
+        self,
+        connection: sqlite3.Connection,
+        scope: Scope,
+        terms: Sequence[str],
+        limit: int,
+        columns: Columns,
+        among: NDArray[np.int64] | None = None,
     ) -> list[TextMatch]:
-        """The best memories of a scope for any of the terms. Run it in a snapshot."""
+        """The best memories of a scope, or of a part of it, for any of the terms. Run it in a snapshot."""
         condition, parameters = covered(scope)
         (live,) = connection.execute(f"SELECT sum(b.live) FROM banks b WHERE {condition}", parameters).fetchone()
         if not live or limit < 1:
             return []
-        rows = max(_MIN_ROWS, int(live * _SHARE))
+        share = _SHARE if among is None else _SHARE_AMONG
+        rows = max(_MIN_ROWS, int(live * share))
         # One text is twice as quick to take over from SQLite as a row for each key.
         sql = (
             "SELECT group_concat(key) FROM (SELECT f.rowid AS key FROM banks b CROSS JOIN fulltext f"
@@ -64,35 +73,45 @@ class TextSearch:
         found: list[NDArray[np.int64]] = []
         common: list[tuple[int, str]] = []
         for query in _queries(terms, columns):
-            reach = self._reach(scope, query, live)
+            reach = self._reach((scope, query, share), live)
             if reach is None:
                 postings = read(query)
                 if postings.size <= rows:
                     found.append(postings)
                     continue
                 reach = int(postings[-1])
-                self._remember(scope, query, live, reach)
+                self._remember((scope, query, share), live, reach)
             common.append((reach, query))
         if common and not any(postings.size for postings in found):
             # The further the limit reached into the bank, the rarer the term.
             found = _together(read, [query for _, query in sorted(common, reverse=True)], limit)
+        if among is not None:
+            found, live = [postings[_held(postings, among)] for postings in found], among.size
         return _score(connection, [postings for postings in found if postings.size], live, limit)
 
     def forget(self) -> None:
         """Forget everything."""
         self._common.clear()
 
-    def _reach(self, scope: Scope, query: str, live: int) -> int | None:
+    def _reach(self, term: tuple[Scope, str, float], live: int) -> int | None:
         """Where the limit was reached in the postings of a common term, if that is known and still about right."""
-        known = self._common.get((scope, query))
+        known = self._common.get(term)
         if known is None or not known[0] / _DRIFT <= live <= known[0] * _DRIFT:
             return None
         return known[1]
 
-    def _remember(self, scope: Scope, query: str, live: int, reach: int) -> None:
+    def _remember(self, term: tuple[Scope, str, float], live: int, reach: int) -> None:
         if len(self._common) >= _REMEMBERED:
             self._common.clear()
-        self._common[scope, query] = (live, reach)
+        self._common[term] = (live, reach)
+
+
+def _held(keys: NDArray[np.int64], among: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which keys are in a rising array."""
+    if not among.size:
+        return np.zeros(keys.size, np.bool_)
+    held: NDArray[np.bool_] = among[np.searchsorted(among, keys).clip(max=among.size - 1)] == keys
+    return held
 
 
 def _queries(terms: Sequence[str], columns: Columns) -> list[str]:

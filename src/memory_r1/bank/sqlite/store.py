@@ -233,14 +233,20 @@ class SqliteStore:
             return reader.vectors_by_key(connection, keys)
 
     def match(
-        self, scope: Scope, terms: Sequence[str], limit: int, *, columns: Literal["text", "context", "both"] = "both"
+        self,
+        scope: Scope,
+        terms: Sequence[str],
+        limit: int,
+        *,
+        columns: Literal["text", "context", "both"] = "both",
+        among: NDArray[np.int64] | None = None,
     ) -> list[TextMatch]:
-        """Full-text search for any of the terms (plain words) among live memories, best first.
+        """Full-text search for any of the terms (plain words) among live memories, best first; see `Store.match`.
 
         The first 64 terms count. In large banks the commonest are left out; see `memory_r1.bank.sqlite.search`.
         """
         with self._connections.snapshot() as connection:
-            return self._search.match(connection, scope, terms, limit, columns)
+            return self._search.match(connection, scope, terms, limit, columns, among)
 
     def erase(self, memory_ids: Sequence[str]) -> list[Operation]:
         """Really delete memories, from the log and from the bytes of the file.
