@@ -266,7 +266,7 @@ def test_an_unknown_or_wrong_option_is_told(kit):
 def test_settings_of_the_person_who_measures_do_not_count(build, monkeypatch):
     monkeypatch.setenv("MEMORY_R1_CANDIDATES", "1")
     monkeypatch.setenv("MEMORY_R1_STORE", "/nowhere/at/all.db")
-    assert build("memory-r1")._curator._count == 5
+    assert build("memory-r1")._curator._count == 3
 
 
 def test_a_plain_kit_will_do(tmp_path, agents, talk):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from memory_r1.cli.bench_dilute import dilute
+from memory_r1.cli.bench_operations import operations
 from memory_r1.cli.bench_report import compare, report
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ DEFAULT_READER_TOKENS, DEFAULT_ANSWER_TOKENS = 1500, 96
 app = typer.Typer(help="Measure memory systems on benchmarks.", no_args_is_help=True)
 app.command("report")(report)
 app.command("compare")(compare)
+app.command("dilute")(dilute)
+app.command("operations")(operations)
 
 
 @app.command()
