@@ -152,11 +152,13 @@ def test_the_prompt_says_how_alike_fact_and_memories_are(prompts, fact, record):
     lm, embedder = ScriptedLM('{"op":"ADD"}'), HashEmbedder()
     memories = [record("Ann adopted a cat."), record("Bob rows.")]
     MemoryManager(lm, prompts, embedder=embedder).decide(fact("Ann adopted a cat, Tom."), memories)
-    shown = re.findall(r'^(\d) (\d+)% "', lm.calls[0].chat[-1]["content"], re.MULTILINE)
+    told = lm.calls[0].chat[-1]["content"].splitlines()[-1]
+    shown = re.findall(r"(\d): (\d+)% alike, (\d+)% known", told)
     vectors = embedder.embed(["Ann adopted a cat, Tom.", "Ann adopted a cat.", "Bob rows."])
     alike = [round(100 * float(vectors[0] @ other)) for other in vectors[1:]]
     assert alike[0] > 50 > alike[1] >= 0
-    assert shown == [("0", str(alike[0])), ("1", str(alike[1]))]
+    # of `adopted`, `cat` and `Tom` the first memory holds two; the speaker's own name does not count
+    assert shown == [("0", str(alike[0]), "67"), ("1", str(alike[1]), "0")]
 
 
 def test_a_trained_policy_rewrites_what_it_sees_whole(prompts, fact, record):

@@ -52,8 +52,8 @@ class MemoryManager:
         policy: Name of the policy in rulings; model and adapter if None.
         brief: Show only the beginning and the end of long texts. A memory shown that way can be added to and retired,
             and is never rewritten. None: only if there is an adapter, since trained policies are small and learn so.
-        embedder: Tells the model how alike a fact and each memory are, which a small one cannot see by itself. The
-            shipped policy is used to `minilm`'s figures. None: it is not told.
+        embedder: For telling the model how alike a fact and each memory are, which a small one cannot see by itself.
+            The shipped policy is used to `minilm`'s figures. None: it is not told.
     """
 
     def __init__(
@@ -120,9 +120,9 @@ class MemoryManager:
         longest = max((len(memory.text) for memory in candidates), default=0)
         max_tokens = min(48 + (len(fact.text) + longest) // 3, self._lm.context_length // 2)
         shown = list(range(len(candidates)))
-        alike = self._alike(fact, candidates)
+        likeness = self._likeness(fact, candidates)
         while True:
-            chat = self._render(fact, candidates, shown, alike)
+            chat = self._render(fact, candidates, shown, likeness)
             if self._lm.count_tokens(chat) + max_tokens <= self._lm.context_length:
                 return DecisionPrompt(chat, tuple(shown), max_tokens)
             if not shown:
@@ -166,20 +166,27 @@ class MemoryManager:
                 return Ruling(OperationKind.NOOP, target=index, policy=RULE_POLICY)
         return None
 
-    def _alike(self, fact: Fact, candidates: Sequence[MemoryRecord]) -> list[str]:
-        """How alike the fact and each candidate are, as the prompt says it: cosine similarity in percent."""
+    def _likeness(self, fact: Fact, candidates: Sequence[MemoryRecord]) -> list[str]:
+        """How near each candidate is to the fact, as the prompt says it."""
         if self._embedder is None or not candidates:
             return [""] * len(candidates)
         vectors = self._embedder.embed([fact.text, *(memory.text for memory in candidates)])
-        return [f"{max(0, round(100 * float(cosine)))}% " for cosine in vectors[1:] @ vectors[0]]
+        said = _without(fact.text, fact.provenance.speaker)
+        known = [overlap(said, memory.text) for memory in candidates]
+        return [
+            f"{index}: {max(0, round(100 * float(cosine)))}% alike, {round(100 * share)}% known"
+            for index, (cosine, share) in enumerate(zip(vectors[1:] @ vectors[0], known, strict=True))
+        ]
 
     def _render(
-        self, fact: Fact, candidates: Sequence[MemoryRecord], shown: Sequence[int], alike: Sequence[str]
+        self, fact: Fact, candidates: Sequence[MemoryRecord], shown: Sequence[int], likeness: Sequence[str]
     ) -> list[Message]:
-        lines = (f"{index} {alike[index]}{quote(self._shown(candidates[index].text))}" for index in shown)
+        lines = (f"{index} {quote(self._shown(candidates[index].text))}" for index in shown)
+        near = "; ".join(likeness[index] for index in shown if likeness[index])
         return self._prompt.render(
             memories="\n".join(lines) or "none",
             fact=quote(self._shown(fact.text)),
+            likeness=f"\n{near}" if near else "",
             date=day_text(fact.event_time) if fact.event_time else "unknown date",
         )
 
@@ -232,5 +239,9 @@ def _grounded(parsed: Parsed, fact: Fact, candidates: Sequence[MemoryRecord]) ->
 
 def _tells(text: str, source: str, speaker: str | None) -> bool:
     """Whether a text holds anything of a source besides the speaker's name."""
-    said = source.replace(speaker, " ") if speaker else source
+    said = _without(source, speaker)
     return overlap(said, text) > 0 or not overlap(said, said)
+
+
+def _without(text: str, speaker: str | None) -> str:
+    return text.replace(speaker, " ") if speaker else text

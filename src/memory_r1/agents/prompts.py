@@ -33,7 +33,7 @@ class Placeholders:
 PROMPTS = {
     "extract": Placeholders(frozenset({"turns"}), frozenset({"date", "context"})),
     "select": Placeholders(frozenset({"speaker", "sentences"}), frozenset({"question"})),
-    "manage": Placeholders(frozenset({"memories", "fact"}), frozenset({"date"})),
+    "manage": Placeholders(frozenset({"memories", "fact"}), frozenset({"date", "likeness"})),
     "answer": Placeholders(frozenset({"memories", "question"}), frozenset({"today"})),
 }
 """Every prompt by its name (its file is `<name>.txt`) with its placeholders."""
