@@ -1,14 +1,16 @@
 import json
+import shutil
 import threading
 from pathlib import Path
 
 import pytest
 
+from memory_r1.bench.report import write_report
 from memory_r1.bench.run_folder import BenchFolder
-from memory_r1.bench.specs import read_specs
+from memory_r1.bench.specs import read_specs, weights_hash
 from memory_r1.bench.system import Cost
 from memory_r1.bench.workshop import Limits
-from memory_r1.errors import ConfigError, EndpointError, ModelError
+from memory_r1.errors import ConfigError, EndpointError, InvalidInputError, ModelError
 from memory_r1.testing import ScriptedLM
 
 
@@ -46,6 +48,8 @@ def test_a_run_leaves_config_answers_and_stats(bench, answers, tmp_path, data):
         "conversations": 2,
         "questions": 4,
         "sample": None,
+        "labels": None,
+        "published": None,
     }
     assert config["model"] == "scripted"
     assert config["embedder"] == "hash-64"
@@ -189,10 +193,103 @@ def answer(self, question):
     assert [one.error for one in answers("mine")] == [None] * 4
 
 
-@pytest.mark.parametrize("answer", ["'blue'", "SystemAnswer(3)", "SystemAnswer('blue', ('text',))", "None"])
-def test_an_answer_of_another_kind_is_an_error(bench, own, answers, answer):
-    bench(f"mine={own(f'def answer(self, question): return {answer}')}")
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "'blue'",
+        "SystemAnswer(3)",
+        "SystemAnswer('blue', ('text',))",
+        "SystemAnswer('blue', (UsedMemory('text', 'D1:1'),))",
+        "SystemAnswer('blue', cost=3)",
+        "None",
+    ],
+)
+@pytest.mark.parametrize("many", [False, True])
+def test_an_answer_of_another_kind_is_an_error(bench, own, answers, answer, many):
+    body = f"def answer(self, question): return {answer}"
+    if many:
+        body += "\ndef answer_many(self, questions): return [self.answer(one) for one in questions]"
+    bench(f"mine={own(body)}")
+    assert len(answers("mine")) == 4
     assert all(one.error.startswith("TypeError: a") for one in answers("mine"))
+
+
+def test_costs_that_make_no_sense_are_an_error_of_their_question(bench, own, answers):
+    bench(f"mine={own('def answer(self, question): return SystemAnswer(chr(120), cost=Cost(calls=chr(120)))')}")
+    assert all(one.error is not None and one.scores == {} for one in answers("mine"))
+
+
+def test_stats_of_another_kind_are_an_error_that_says_so(bench, own, answers):
+    bench(f"mine={own('def stats(self): return None')}")
+    assert {one.error for one in answers("mine")} == {"TypeError: stats() gives a Stats, not None"}
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_a_system_cannot_end_the_run(bench, own, answers, at_once):
+    method = own(
+        """
+def answer(self, question):
+    if "dog" in question.text: raise SystemExit(3)
+    return SystemAnswer("blue")
+"""
+    )
+    bench(f"mine={method}", concurrency=at_once)
+    found = {one.question_id: one.error for one in answers("mine")}
+    assert found.pop("c1#1") == "RuntimeError: the system called sys.exit(3)"
+    assert set(found.values()) == {None}
+
+
+def test_a_system_that_exits_when_it_is_made_is_told(bench, own):
+    with pytest.raises(ConfigError, match=r"cannot be made: RuntimeError: the system called sys.exit"):
+        bench(f"mine={own('def __init__(self, kit): raise SystemExit(0)')}")
+
+
+def test_nothing_published_tells_where_things_lie_on_this_machine(bench, own, tmp_path, monkeypatch):
+    home, work, elsewhere = tmp_path / "home", tmp_path / "work", tmp_path / "srv"
+    home.mkdir()
+    work.mkdir()
+    adapter = elsewhere / "adapter"
+    adapter.mkdir(parents=True)
+    (adapter / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    (adapter / "adapter_model.safetensors").write_bytes(b"weights")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(work)
+    monkeypatch.setattr("sys.argv", ["memory-r1", "bench", "run", "--data", f"locomo:{elsewhere}/data"])
+    method = own(f"def answer(self, question): raise OSError('{work}/x and {home}/y')")
+    request = {"data": f"locomo:{elsewhere}/data"}
+    bench("rag", f"mine={method}", adapters=[f"rag:answerer={adapter}"], request=request)
+    write_report(tmp_path / "run")
+    for file in (tmp_path / "run").rglob("*"):
+        if file.is_file() and ".local" not in file.parts:
+            assert str(home) not in (said := file.read_text(encoding="utf-8")), file
+            assert str(work) not in said, file
+            assert str(elsewhere) not in said, file
+    folder = BenchFolder(tmp_path / "run")
+    config = folder.config()
+    assert config["command"] == "memory-r1 bench run --data locomo:.../data"
+    told = config["adapters"]["rag"]["answerer"]
+    assert told == {"folder": ".../adapter", "sha256": weights_hash(adapter)}
+    # a later call on this machine finds all of it, and git none
+    assert folder.request() == request
+    assert (tmp_path / "run" / ".local" / ".gitignore").read_text() == "*\n"
+
+
+def test_a_run_from_another_machine_has_no_request(bench, tmp_path):
+    bench("none", request={"data": "toy"})
+    shutil.rmtree(tmp_path / "run" / ".local")
+    folder = BenchFolder(tmp_path / "run")
+    assert folder.request() == {}
+    assert bench("none", resume=True, request={"data": "toy"}).asked == 0
+    # runs of before kept it in their configuration
+    config = folder.config() | {"request": {"data": "old"}}
+    (tmp_path / "run" / ".local" / "request.json").unlink()
+    folder.write_config(config)
+    assert folder.request() == {"data": "old"}
+    bench("none", resume=True, request={"data": "toy"})
+    assert "request" not in folder.config()
+    (tmp_path / "run" / ".local" / "request.json").write_text("{")
+    with pytest.raises(InvalidInputError, match=r"request.json cannot be read"):
+        folder.request()
 
 
 def test_a_batch_of_another_length_ends_the_run(bench, own):

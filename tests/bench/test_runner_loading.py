@@ -1,3 +1,6 @@
+import gzip
+import json
+import shutil
 import sys
 
 import pytest
@@ -82,6 +85,62 @@ def test_what_is_not_there_is_told(tmp_path, monkeypatch):
         open_benchmark("synthetic:1", part="dev")
     with pytest.raises(ConfigError, match=r"names no data"):
         open_benchmark("nonsense")
+
+
+@pytest.fixture
+def audit(data_folder):
+    if not (data_folder / "locomo_audit" / "errors.json").is_file():
+        pytest.skip("MEMORY_R1_DATA holds no locomo_audit/errors.json")
+    return data_folder
+
+
+def test_corrected_labels_leave_out_and_replace_and_are_told(data_folder, audit):
+    usual = open_benchmark(f"locomo:{data_folder}")
+    asked = open_benchmark(f"locomo:{data_folder}", audit=audit)
+    assert (asked.labels.cited, asked.labels.replaced, asked.labels.left_out) == (42, 39, 41)
+    assert asked.questions == usual.questions - 41
+    assert asked.digest != usual.digest
+    told = asked.told()["labels"]
+    assert (told["name"], told["replaced"]) == ("locomo-audit", 39)
+    assert told["sha256"].startswith("f298ef46")
+    assert usual.told()["labels"] is None
+    with pytest.raises(ConfigError, match=r"--audit is for LoCoMo"):
+        open_benchmark("synthetic:1", audit=audit)
+
+
+def test_one_draw_asks_the_same_under_both_labels(data_folder, audit):
+    usual = open_benchmark(f"locomo:{data_folder}", limit=200, seed=1)
+    asked = open_benchmark(f"locomo:{data_folder}", limit=200, seed=1, audit=audit)
+    kept, all_of_them = ({one.id for talk in data.conversations for one in talk.questions} for data in (asked, usual))
+    assert kept < all_of_them
+    assert len(all_of_them - kept) == asked.labels.left_out
+    assert asked.sample == usual.sample
+
+
+@pytest.mark.parametrize("kind", ["locomo", "longmemeval", "msc"])
+def test_whether_the_file_is_the_published_one_is_told(data_folder, kind):
+    assert open_benchmark(f"{kind}:{data_folder}", limit=1).told()["published"] is True
+
+
+def test_an_edited_file_is_told_from_the_published_one(data_folder, tmp_path, monkeypatch):
+    edited = json.loads((data_folder / "locomo" / "locomo10.json").read_text(encoding="utf-8"))
+    edited[3]["qa"][0]["answer"] = "something else"
+    folder = tmp_path / "locomo"
+    folder.mkdir()
+    (folder / "locomo10.json").write_text(json.dumps(edited), encoding="utf-8")
+    assert open_benchmark(f"locomo:{tmp_path}", limit=1).published is False
+    # by its bare name, the published file is meant
+    monkeypatch.setenv("MEMORY_R1_DATA", str(tmp_path))
+    with pytest.raises(InvalidInputError, match=r"locomo10.json is damaged: its SHA-256 .*data download locomo"):
+        open_benchmark("locomo")
+    (folder / "locomo10.json").unlink()
+    with (
+        gzip.open(folder / "locomo10.json.gz", "wb") as packed,
+        (data_folder / "locomo" / "locomo10.json").open("rb") as f,
+    ):
+        shutil.copyfileobj(f, packed)
+    assert open_benchmark("locomo", limit=1).published is True
+    assert open_benchmark("synthetic:1").published is None
 
 
 def test_a_draw_keeps_proportions_and_the_order(make_talk):

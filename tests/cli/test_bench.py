@@ -65,15 +65,18 @@ def bench(run, endpoint, talk, home):
 
 def test_a_run_prints_scores_and_writes_a_report(bench, home):
     result = bench("-s", "none", "-s", "rag", "--concurrency", "4")
-    assert "F1 (Mem0)" in result.stdout
-    assert re.search(r"rag +20 +0 +100\.0", result.stdout)
+    assert re.search(r"system +n +F1 +BLEU-1 +EM +J", result.stdout)
+    assert re.search(r"rag +20 +100\.0 \(100\.0 to 100\.0\)", result.stdout)
     assert "20/20" not in result.stdout
     assert "40/40 answers" in result.stderr
     assert (home / "run" / "report.html").is_file()
     assert "talk.jsonl (all): 20 questions, 2 conversations" in result.stderr
     config = json.loads((home / "run" / "config.json").read_text())
     assert config["model"] == "toy"
-    assert config["request"]["systems"] == ["none", "rag"]
+    request = json.loads((home / "run" / ".local" / "request.json").read_text())
+    assert request["systems"] == ["none", "rag"]
+    assert str(home) not in json.dumps(config)
+    assert str(home) not in (home / "run" / "report.md").read_text()
 
 
 def test_a_run_goes_on_by_its_folder_alone(bench, home, endpoint):
@@ -85,7 +88,9 @@ def test_a_run_goes_on_by_its_folder_alone(bench, home, endpoint):
     asked = len(questions_of(endpoint))
     result = bench("--resume", "--json")
     assert result.json["asked"] == 2
-    assert result.json["systems"]["none"]["scores"]["mem0_f1"] == 1
+    found = result.json["systems"]["none"]
+    assert found["scores"]["mem0_f1"] == 1
+    assert found["intervals"]["mem0_f1"] == {"n": 6, "mean": 1, "low": 1, "high": 1}
     # what is asked again comes from the cache
     assert "2 of 2 completions came from the cache" in result.stderr
     assert len(questions_of(endpoint)) == asked
@@ -133,8 +138,114 @@ def test_too_many_errors_are_status_1(bench, home, monkeypatch):
     monkeypatch.chdir(home)
     monkeypatch.syspath_prepend(home)
     result = bench("-s", "flaky_system:Flaky", status=1)
-    assert "flaky raised on 2 of 20 questions: this run has failed" in result.stderr
+    assert result.stderr.count("Failed: flaky raised on 2 of 20 questions") == 1
     assert "flaky gave 18 empty answers" in result.stderr
+
+
+JUDGED = '{"why": "so", "label": "CORRECT"}'
+
+
+def judging(body):
+    return JUDGED if "You grade answers" in body["messages"][0]["content"] else reply(body)
+
+
+def test_a_judge_fills_its_columns_once_all_is_answered(bench, home, endpoint):
+    endpoint._script = judging
+    judge = ("--judge", f"{endpoint.url}#judge")
+    result = bench("-s", "none", *judge, "--json").json["systems"]["none"]
+    assert (result["scores"]["judge_generous"], result["scores"]["judge_strict"]) == (1, 1)
+    assert json.loads((home / "run" / "config.json").read_text())["judges"]["judge_strict"]["model"] == "judge"
+    assert "J (strict) by judge (20 answers, 20 calls" in (home / "run" / "report.md").read_text()
+    # a system that joins is judged as well, and verdicts come from the cache
+    asked = len(endpoint.calls)
+    joined = bench("--resume", "-s", "rag", "--json").json["systems"]
+    assert joined["rag"]["scores"]["judge_generous"] == joined["none"]["scores"]["judge_generous"] == 1
+    graded = [call for call in endpoint.calls[asked:] if "You grade answers" in call.body["messages"][0]["content"]]
+    assert len(graded) == 1
+
+
+def test_a_judge_that_gives_no_verdict_is_told_before_anything_is_asked(bench, home, endpoint):
+    assert "instead of a label" in bench("-s", "none", "--judge", f"{endpoint.url}#judge", status=2).stderr
+    assert not (home / "run").exists()
+    assert "no judge's prompt 'kind'" in bench("--judge", "openai:x", "--judge-prompt", "kind", status=2).stderr
+
+
+def test_a_judge_that_dies_keeps_answers_and_report_and_says_how_to_go_on(bench, run, home, endpoint):
+    def dies(body):
+        if "You grade answers" not in body["messages"][0]["content"]:
+            return reply(body)
+        # the first one is the question whether it is there
+        return JUDGED if '"Leeds"' in body["messages"][1]["content"] else Failure(400, "gone")
+
+    endpoint._script = dies
+    result = bench("-s", "none", "--judge", f"{endpoint.url}#judge", status=2)
+    assert "go on with: memory-r1 bench judge" in result.stderr
+    assert "no judge" in (home / "run" / "report.md").read_text()
+    endpoint._script = judging
+    again = ("--model", f"{endpoint.url}#judge", "--cache", home / "cache", "--prompt", "generous")
+    assert re.search(
+        r"none +20 .*100\.0 \(100\.0 to 100\.0\)$", run("bench", "judge", home / "run", *again).stdout, re.M
+    )
+    assert "is no benchmark run" in run("bench", "judge", home / "no", *again, status=2).stderr
+
+
+def test_corrected_labels_can_be_asked_for_or_laid_over_a_run(bench, run, home, data_folder):
+    if not (data_folder / "locomo_audit" / "errors.json").is_file():
+        pytest.skip("MEMORY_R1_DATA holds no locomo_audit/errors.json")
+    locomo = f"locomo:{data_folder}"
+    bench("-s", "none", "--limit", "40", "--conversations", "conv-47", data=locomo)
+    done = run("bench", "rescore", home / "run", "--audit", data_folder)
+    assert "are left out" in done.stderr
+    new = home / "run-audit"
+    asked = (
+        "-s",
+        "none",
+        "--limit",
+        "40",
+        "--conversations",
+        "conv-47",
+        "--audit",
+        data_folder,
+        "--out",
+        home / "asked",
+    )
+    bench(*asked, data=locomo)
+    first, second = (json.loads((folder / "config.json").read_text())["data"] for folder in (new, home / "asked"))
+    assert first == second
+    assert first["labels"]["name"] == "locomo-audit"
+    assert "corrected labels" in (new / "report.md").read_text().partition("\n")[0]
+    same = run("bench", "compare", new, home / "asked", "--json").json[0]["scores"]["mem0_f1"]
+    assert (same["difference"], same["n"]) == (0, first["questions"])
+    assert "not asked the same questions" in run("bench", "compare", home / "run", new, status=2).stderr
+    assert "There is a run in" in run("bench", "rescore", home / "run", "--audit", data_folder, status=2).stderr
+    assert "is for LoCoMo" in bench("-s", "none", "--audit", data_folder, "--out", home / "x", status=2).stderr
+
+
+def test_labels_of_other_data_are_not_laid_over_a_run(bench, run, home, data_folder):
+    bench("-s", "none")
+    refused = run("bench", "rescore", home / "run", "--audit", data_folder, status=2)
+    assert "The audit is about LoCoMo" in refused.stderr
+
+
+def test_a_file_that_is_not_the_published_one_is_told(bench, home, data_folder):
+    edited = json.loads((data_folder / "locomo" / "locomo10.json").read_text(encoding="utf-8"))
+    edited[5]["qa"][0]["answer"] = "something else"
+    file = home / "edited.json"
+    file.write_text(json.dumps(edited), encoding="utf-8")
+    result = bench("-s", "none", "--limit", "3", data=f"locomo:{file}")
+    assert "is not the published file of locomo" in result.stderr
+    assert "is not the published locomo" in (home / "run" / "report.md").read_text()
+
+
+def test_seeds_of_a_method_are_averaged(bench, run, home):
+    bench("-s", "one=none", "-s", "two=none", "-s", "rag")
+    found = run("bench", "seeds", home / "run", "-s", "one", "-s", "two", "--against", "rag", "--json").json
+    assert found["runs"] == ["one", "two"]
+    f1 = found["scores"]["mem0_f1"]
+    assert (f1["n"], f1["mean"], f1["deviation"], f1["each"]) == (20, 1, 0, [1, 1])
+    assert f1["difference"]["mean"] == 0
+    assert "SD of runs" in run("bench", "seeds", home / "run", "-s", "one", "-s", "two").stdout
+    assert "No run has a system 'three'" in run("bench", "seeds", home / "run", "-s", "three", status=2).stderr
 
 
 def test_mistakes_are_told(bench, run, home, monkeypatch):
@@ -154,7 +265,20 @@ def _adapter(home):
     return folder
 
 
-@pytest.mark.parametrize("name", ["bench", "bench run", "bench systems", "data", "data download", "data list"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bench",
+        "bench run",
+        "bench systems",
+        "bench judge",
+        "bench rescore",
+        "bench seeds",
+        "data",
+        "data download",
+        "data list",
+    ],
+)
 def test_every_command_explains_itself(run, name):
     assert "Usage" in run(*name.split(), "--help").stdout
 
@@ -162,6 +286,8 @@ def test_every_command_explains_itself(run, name):
 def test_systems_are_listed(run):
     found = run("bench", "systems", "--json").json
     assert {"none", "rag", "memory-r1"} <= set(found)
+    assert found["a-mem"].startswith("re-implementation of A-Mem")
+    assert found["mem0"].startswith("the package mem0ai")
     assert "memory-r1" in run("bench", "systems").stdout
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from memory_r1.data import transfer
-from memory_r1.data.download import data_state, download, take_from
+from memory_r1.data.download import data_state, download, is_published, take_from
 from memory_r1.data.msc import load_msc
 from memory_r1.data.published import DATA_SETS, DataSet, Source, data_folder, find_data_set
 from memory_r1.errors import ConfigError, InvalidInputError, MemoryR1Error
@@ -262,3 +262,15 @@ def test_data_lies_where_the_variable_says(monkeypatch, tmp_path):
     assert data_folder() == Path(tmp_path / "home" / "memory-r1" / "datasets")
     with pytest.raises(ConfigError, match=r"locomo, longmemeval, msc"):
         find_data_set("beam")
+
+
+def test_a_published_file_is_known_under_any_name(toy, tmp_path):
+    plain, packed, cut = tmp_path / "any.txt", tmp_path / "any.gz", tmp_path / "cut.txt"
+    plain.write_bytes(CONTENT)
+    packed.write_bytes(gzip.compress(CONTENT))
+    cut.write_bytes(CONTENT[:-1])
+    assert is_published(toy, plain)
+    assert is_published(toy, packed)
+    assert not is_published(toy, cut)
+    packed.write_bytes(gzip.compress(CONTENT)[:-20])
+    assert not is_published(toy, packed)

@@ -17,6 +17,7 @@ Nothing is decided by a person or a model at run time, and nothing by how a syst
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -32,6 +33,9 @@ from memory_r1.errors import InvalidInputError
 _FILE = DataFile(
     "errors.json", "locomo_audit", "LoCoMo's audit", "Fetch errors.json of github.com/dial481/locomo-audit anew."
 )
+NAME = "locomo-audit"
+"""What its labels are called in a run's configuration."""
+
 _ORDER = (
     "conv-26",
     "conv-30",
@@ -78,6 +82,21 @@ class AuditEntry(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
+class Labels:
+    """Labels that are not the data set's own, and how many of the questions asked they change."""
+
+    name: str
+    sha256: str
+    """Of the file that they come from."""
+    cited: int
+    """The gold answer stayed, the evidence is new."""
+    replaced: int
+    """The gold answer and the evidence are new."""
+    left_out: int
+    """Questions that are not asked, or not scored, for want of a right answer."""
+
+
+@dataclass(frozen=True, slots=True)
 class Corrected:
     """LoCoMo under the audit's labels, and what was done, by question id."""
 
@@ -106,6 +125,17 @@ def load_audit(path: str | Path) -> list[AuditEntry]:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise _FILE.foreign(file, f"{where}: {first['msg']}") from error
+
+
+def relabel(conversations: Sequence[Conversation], path: str | Path) -> tuple[tuple[Conversation, ...], Labels]:
+    """LoCoMo's conversations by the labels of an audit file, and what that comes to.
+
+    Raises:
+        InvalidInputError: As `load_audit` and `corrected`.
+    """
+    done = corrected(conversations, load_audit(path))
+    digest = hashlib.sha256(_FILE.find(path).read_bytes()).hexdigest()
+    return done.conversations, Labels(NAME, digest, len(done.cited), len(done.replaced), len(done.left_out))
 
 
 def corrected_answer(entry: AuditEntry) -> str | None:

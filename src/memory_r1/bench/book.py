@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from memory_r1.bench.records import ConversationStats, Prediction
 from memory_r1.bench.run_folder import BenchFolder
 from memory_r1.bench.scores import score_all
-from memory_r1.bench.system import SystemAnswer, UsedMemory
+from memory_r1.bench.system import Cost, Stats, SystemAnswer, UsedMemory
+from memory_r1.bench.told_paths import told_text
 from memory_r1.data.conversation import Conversation, Question
 from memory_r1.retrieval.embedder import well_formed
 
@@ -61,10 +63,39 @@ def checked(answer: SystemAnswer) -> SystemAnswer:
         raise TypeError(f"an answer is a SystemAnswer, not {answer!r}")
     if not isinstance(answer.text, str):
         raise TypeError(f"an answer's text is a string, not {answer.text!r}")
+    if not isinstance(answer.cost, Cost):
+        raise TypeError(f"an answer's cost is a Cost, not {answer.cost!r}")
     for memory in answer.memories:
         if not isinstance(memory, UsedMemory) or not isinstance(memory.text, str):
             raise TypeError(f"a memory is a UsedMemory with a text, not {memory!r}")
+        if isinstance(memory.turns, str):
+            # its letters would be taken for turns, and recall would be 0 without a word
+            raise TypeError(f"a memory's turns are a tuple of ids, not {memory.turns!r}")
     return answer
+
+
+def checked_stats(stats: Stats) -> Stats:
+    """Stats as a system gave them, if they are some.
+
+    Raises:
+        TypeError: They are something else.
+    """
+    if not isinstance(stats, Stats):
+        raise TypeError(f"stats() gives a Stats, not {stats!r}")
+    return stats
+
+
+@contextmanager
+def no_exit() -> Iterator[None]:
+    """Turns an attempt of a system to end the process into an error of that system.
+
+    Raises:
+        RuntimeError: It called `sys.exit`.
+    """
+    try:
+        yield
+    except SystemExit as error:
+        raise RuntimeError(f"the system called sys.exit({error.code!r})") from error
 
 
 def scored(conversation: Conversation, question: Question, answer: SystemAnswer) -> Prediction:
@@ -90,7 +121,8 @@ def failed(conversation: Conversation, question: Question, error: Exception) -> 
 
 def told(error: Exception) -> str:
     """An error in one line."""
-    return well_formed(" ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST_ERROR])
+    said = told_text(" ".join(f"{type(error).__name__}: {error}".split()))
+    return well_formed(said[:_LONGEST_ERROR])
 
 
 def _asked(conversation: Conversation, question: Question) -> dict[str, Any]:

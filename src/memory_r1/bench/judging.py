@@ -56,15 +56,22 @@ class AnswerJudge:
         lm: The model; as a rule an endpoint's, and a strong one.
         prompt: `generous` (comparable with published J) or `strict`.
         cache: A JSON Lines file of verdicts, made if it is not there; None keeps them in memory only. A verdict is
-            found again by the model's name and the exact chat.
+            found again by the model's identity and the exact chat.
         batch: Most chats at once.
+        identity: Tells the model from others of the same name, e.g. with its endpoint's address; its name if empty.
 
     Raises:
         InvalidInputError: The cache file is damaged; a last line cut short by a kill is not, it is left out.
     """
 
     def __init__(
-        self, lm: LanguageModel, prompt: PromptName = "generous", *, cache: Path | None = None, batch: int = 32
+        self,
+        lm: LanguageModel,
+        prompt: PromptName = "generous",
+        *,
+        cache: Path | None = None,
+        batch: int = 32,
+        identity: str = "",
     ) -> None:
         self.prompt: PromptName = prompt
         """As given."""
@@ -74,7 +81,7 @@ class AnswerJudge:
         """Verdicts that were already known when they were asked for."""
         self.reminded = 0
         """Verdicts that had to be asked for twice."""
-        self._lm, self._cache, self._batch = lm, cache, batch
+        self._lm, self._cache, self._batch, self._identity = lm, cache, batch, identity or lm.name
         self._known = _read_cache(cache) if cache else {}
 
     @property
@@ -156,7 +163,7 @@ class AnswerJudge:
                 file.write("".join(lines))
 
     def _key(self, chat: Sequence[Message]) -> str:
-        content = json.dumps([self.name, chat, _SAMPLING.max_tokens, _SAMPLING.temperature])
+        content = json.dumps([self._identity, chat, _SAMPLING.max_tokens, _SAMPLING.temperature])
         return hashlib.sha256(content.encode()).hexdigest()
 
 

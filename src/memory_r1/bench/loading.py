@@ -5,13 +5,17 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from memory_r1.bench.audit import Labels, relabel
 from memory_r1.data.conversation import Conversation
-from memory_r1.data.locomo import load_locomo
-from memory_r1.data.published import data_folder
+from memory_r1.data.download import data_state, is_published
+from memory_r1.data.locomo import find_locomo, load_locomo
+from memory_r1.data.longmemeval import find_longmemeval
+from memory_r1.data.msc import find_msc
+from memory_r1.data.published import data_folder, find_data_set
 from memory_r1.data.splits import answerable, split_locomo
 from memory_r1.errors import ConfigError, InvalidInputError
 from memory_r1.rl.training_data import Part, TrainingData, open_data
@@ -19,7 +23,8 @@ from memory_r1.rl.training_data import Part, TrainingData, open_data
 PARTS: tuple[Part, ...] = ("train", "validation", "test", "all")
 """Parts that a data set may have."""
 
-_KINDS = ("locomo", "longmemeval", "msc")
+_FINDERS = {"locomo": find_locomo, "longmemeval": find_longmemeval, "msc": find_msc}
+_KINDS = tuple(_FINDERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,10 @@ class BenchData:
     conversations: tuple[Conversation, ...]
     sample: Sample | None = None
     """None: all questions."""
+    labels: Labels | None = None
+    """None: the data set's own."""
+    published: bool | None = None
+    """Whether the file has the published hash; None where nothing is published under that name."""
 
     @property
     def digest(self) -> str:
@@ -73,6 +82,8 @@ class BenchData:
                 "by": "category",
                 "categories": {name: list(counts) for name, counts in sample.categories.items()},
             },
+            "labels": None if self.labels is None else asdict(self.labels),
+            "published": self.published,
         }
 
 
@@ -84,6 +95,7 @@ def open_benchmark(
     conversations: Sequence[str] = (),
     limit: int | None = None,
     seed: int = 0,
+    audit: str | Path | None = None,
 ) -> BenchData:
     """Open a data set to be asked.
 
@@ -95,15 +107,21 @@ def open_benchmark(
         conversations: Ids; none: all of the part.
         limit: Ask only so many questions, drawn from each category in proportion.
         seed: Of the draw.
+        audit: `errors.json` of LoCoMo's audit, or a folder that holds it: score by its labels; see `bench.audit`. What
+            it leaves out is taken from what was drawn, so that one draw asks the same questions under both labels.
 
     Raises:
-        ConfigError: There is no such data, part or conversation, or the limit is below 1.
-        InvalidInputError: The data cannot be read, or leaves nothing to ask.
+        ConfigError: There is no such data, part or conversation, the limit is below 1, or an audit is given for other
+            data.
+        InvalidInputError: The data or the audit cannot be read, the downloaded data is damaged, or nothing is left to
+            ask.
     """
     kind, path = _kind_and_path(data)
     chosen = _part(kind, part)
     if adversarial and kind != "locomo":
         raise ConfigError(f"--adversarial is for LoCoMo, and the data is {data}.", hint="Leave it out.")
+    if audit is not None and kind != "locomo":
+        raise ConfigError(f"--audit is for LoCoMo, and the data is {data}.", hint="Leave it out.")
     found = _load(kind, path, data, chosen, adversarial)
     if conversations:
         known = {one.id: one for one in found}
@@ -112,10 +130,24 @@ def open_benchmark(
             raise ConfigError(f"{data} ({chosen}) has no conversation {unknown[0]!r}.", hint=f"It has: {some}.")
         found = [known[name] for name in dict.fromkeys(conversations)]
     name = kind if kind in _KINDS else data.rpartition("/")[2]
-    kept = BenchData(name, chosen, tuple(one for one in found if one.questions))
+    kept = BenchData(name, chosen, tuple(one for one in found if one.questions), published=_published(kind, path))
+    if kept.conversations and limit is not None:
+        kept = draw(kept, limit, seed)
+    if kept.conversations and audit is not None:
+        kept = by_audit(kept, audit)
     if not kept.conversations:
         raise InvalidInputError(f"{data} ({chosen}) has no question.", hint="Choose another part or conversation.")
-    return kept if limit is None else draw(kept, limit, seed)
+    return kept
+
+
+def by_audit(data: BenchData, audit: str | Path) -> BenchData:
+    """The same questions under the labels of LoCoMo's audit, less those that it leaves without an answer.
+
+    Raises:
+        InvalidInputError: As `bench.audit.relabel`.
+    """
+    conversations, labels = relabel(data.conversations, audit)
+    return replace(data, conversations=tuple(one for one in conversations if one.questions), labels=labels)
 
 
 def draw(data: BenchData, limit: int, seed: int) -> BenchData:
@@ -169,11 +201,17 @@ def _kind_and_path(data: str) -> tuple[str, str]:
 
 def _downloaded(kind: str) -> str:
     folder = data_folder()
-    if not (folder / kind).is_dir():
-        raise InvalidInputError(
-            f"{kind} is not in {folder}.", hint=f"Run `memory-r1 data download {kind}`, or write {kind}:PATH."
-        )
-    return str(folder)
+    again = f"Run `memory-r1 data download {kind}`, or write {kind}:PATH."
+    state, file = data_state(find_data_set(kind), folder)
+    if state == "missing":
+        raise InvalidInputError(f"{kind} is not in {folder}.", hint=again)
+    if state == "damaged":
+        raise InvalidInputError(f"{file} is damaged: its SHA-256 is not that of the published {kind}.", hint=again)
+    return str(file)
+
+
+def _published(kind: str, path: str) -> bool | None:
+    return is_published(find_data_set(kind), _FINDERS[kind](path)) if kind in _FINDERS else None
 
 
 def _part(kind: str, part: str | None) -> Part:

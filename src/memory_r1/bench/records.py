@@ -4,6 +4,7 @@ FOLDER/config.json                     what was run: command, data and its hash,
 FOLDER/systems/NAME/predictions.jsonl  `Prediction`, one a line, in the order in which they were answered
 FOLDER/systems/NAME/stats.jsonl        `ConversationStats`, one a line, once a conversation is done
 FOLDER/report.md, FOLDER/report.html   the report
+FOLDER/.local                          what only the machine of the run can use; see `run_folder`
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,13 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from memory_r1.bench.records import ConversationStats, Prediction, append_line, read_lines
+from memory_r1.bench.told_paths import told_text
 from memory_r1.errors import ConfigError, InvalidInputError, NotFoundError, StoreError
 
 CONFIG_FILE, PREDICTIONS_FILE, STATS_FILE, ERRORS_FILE = "config.json", "predictions.jsonl", "stats.jsonl", "errors.log"
-STORES, LOCK_FILE = "stores", ".lock"
+STORES = "stores"
+LOCAL, REQUEST_FILE, LOCK_FILE = ".local", "request.json", "lock"
+"""What only this machine can use, such as paths; git passes over that folder by itself."""
 
 _FIXED = {
     "data": "the data or the choice of questions",
@@ -52,7 +55,7 @@ class BenchFolder:
         if (self.path / CONFIG_FILE).is_file():
             return True
         if self.path.exists() and (
-            not self.path.is_dir() or any(one.name not in (LOCK_FILE, STORES) for one in self.path.iterdir())
+            not self.path.is_dir() or any(one.name not in (STORES, LOCAL) for one in self.path.iterdir())
         ):
             raise ConfigError(f"{self.path} is no benchmark run and not empty.", hint="Give another --out.")
         return False
@@ -66,8 +69,10 @@ class BenchFolder:
             StoreError: It cannot be written.
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path / LOCK_FILE)
+            local = self.path / LOCAL
+            local.mkdir(parents=True, exist_ok=True)
+            (local / ".gitignore").write_text("*\n", encoding="utf-8")
+            lock = FileLock(local / LOCK_FILE)
             lock.acquire(timeout=0)
         except Timeout as error:
             raise ConfigError(f"Another process is at work in {self.path}.", hint="Wait for it, or stop it.") from error
@@ -106,12 +111,34 @@ class BenchFolder:
         Raises:
             StoreError: The folder cannot be written.
         """
-        temporary = self.path / f".{CONFIG_FILE}.new"
+        self._replace(self.path / CONFIG_FILE, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+
+    def request(self) -> dict[str, Any]:
+        """What was asked for on the command line, as it was typed; empty where the run came from another machine.
+
+        Raises:
+            NotFoundError: There is no run in the folder.
+            InvalidInputError: It is damaged.
+        """
+        config = self.config()
+        file = self.path / LOCAL / REQUEST_FILE
+        if not file.is_file():
+            # runs of before kept it in their configuration
+            old = config.get("request")
+            return dict(old) if isinstance(old, Mapping) else {}
         try:
-            temporary.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-            os.replace(temporary, self.path / CONFIG_FILE)
-        except OSError as error:
-            raise StoreError(f"{self.path} cannot be written: {error.strerror or error}.") from error
+            request = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InvalidInputError(f"{file} cannot be read: {error}.", hint="Delete it.") from error
+        return request if isinstance(request, dict) else {}
+
+    def write_request(self, request: Mapping[str, Any]) -> None:
+        """Keep what was asked for on the command line, apart from what a run publishes.
+
+        Raises:
+            StoreError: The folder cannot be written.
+        """
+        self._replace(self.path / LOCAL / REQUEST_FILE, json.dumps(request, indent=2, ensure_ascii=False) + "\n")
 
     def predictions(self, system: str) -> dict[tuple[str, str], Prediction]:
         """A system's answers by conversation and question; of a question answered twice, the last."""
@@ -134,12 +161,34 @@ class BenchFolder:
         except OSError as error:
             raise StoreError(f"{self.path} cannot be written: {error.strerror or error}.") from error
 
+    def replace(self, system: str, predictions: Iterable[Prediction]) -> None:
+        """Put these in the place of all answers of a system, in whole or not at all.
+
+        Raises:
+            StoreError: The disk is full, or the folder cannot be written.
+        """
+        lines = "".join(f"{one.model_dump_json()}\n" for one in predictions)
+        self._replace(self._file(system, PREDICTIONS_FILE), lines)
+
+    def systems(self) -> list[str]:
+        """The systems that have a folder, by name."""
+        return sorted(one.name for one in (self.path / "systems").glob("*") if one.is_dir())
+
     def add_traceback(self, system: str, where: str, error: BaseException) -> None:
         """Keep where in a system an error came from."""
         path = self._file(system, ERRORS_FILE)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(f"--- {where}\n{''.join(traceback.format_exception(error))}\n")
+            file.write(told_text(f"--- {where}\n{''.join(traceback.format_exception(error))}\n"))
+
+    def _replace(self, file: Path, text: str) -> None:
+        temporary = file.with_name(f".{file.name.removeprefix('.')}.new")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(text, encoding="utf-8")
+            os.replace(temporary, file)
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be written: {error.strerror or error}.") from error
 
     def _file(self, system: str, name: str) -> Path:
         return self.path / "systems" / system / name
@@ -187,9 +236,8 @@ def merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     joined = {key: {**_mapping(old.get(key)), **_mapping(new.get(key))} for key in both}
     again: Sequence[Any] = old.get("resumed") or []
     return {
-        **old,
+        **{name: value for name, value in old.items() if name != "request"},
         **joined,
-        "request": new["request"],
         "resumed": [*again, {"at": new["started"], "command": new["command"]}],
     }
 

@@ -17,6 +17,7 @@ from memory_r1.bench.meter import Stopped
 from memory_r1.bench.report.run import MOST_ERRORS
 from memory_r1.bench.run_folder import BenchFolder, check_same, merged
 from memory_r1.bench.sitting import Sitting, Task
+from memory_r1.bench.told_paths import told_command, told_name
 from memory_r1.bench.watch import Silent, Watcher
 from memory_r1.bench.workshop import Workshop
 from memory_r1.errors import ConfigError, ModelError, StoreError
@@ -31,7 +32,7 @@ class SystemOutcome:
     """Answered so far, errors included."""
     errors: int
     empty: int
-    """Answers without a word in them; they are scored as they are."""
+    """Answers without a word in them that are no abstention; they are scored as they are."""
     scores: Mapping[str, float]
     """Mean of each metric over the questions that have it."""
 
@@ -141,6 +142,7 @@ class Runner:
             old = self.folder.config()
             check_same(old, config)
             config = merged(old, config)
+        self.folder.write_request(self._request)
         self.folder.write_config(config)
 
     def _config(self) -> dict[str, Any]:
@@ -148,18 +150,17 @@ class Runner:
 
         limits = self.workshop.limits
         return {
-            "command": shlex.join(["memory-r1", *sys.argv[1:]]),
+            "command": told_command(sys.argv[1:]),
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "version": __version__,
             "data": self.data.told(),
             "model": self.workshop.lm.name,
-            "embedder": self.workshop.embedder.name,
+            "embedder": told_name(self.workshop.embedder.name),
             "seed": self._seed,
             "systems": self.workshop.about(self.folder.stores),
             "limits": {"reader_tokens": limits.reader_tokens, "answer_tokens": limits.answer_tokens},
             "adapters": self.workshop.adapters_told(),
             "made": self.workshop.made_told(),
-            "request": self._request,
         }
 
     def _tasks(self) -> tuple[list[Task], int]:
@@ -213,6 +214,6 @@ class Runner:
             name,
             len(predictions),
             sum(one.error is not None for one in predictions),
-            sum(one.error is None and not one.answer.strip() for one in predictions),
+            sum(one.error is None and not one.abstained and not one.answer.strip() for one in predictions),
             {metric: sum(values) / len(values) for metric, values in scores.items()},
         )

@@ -8,10 +8,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from memory_r1.bench.book import Book, checked, failed, scored, told
+from memory_r1.bench.book import Book, checked, checked_stats, failed, no_exit, scored, told
 from memory_r1.bench.meter import Meter, MeteredLM, Stopped, metered
 from memory_r1.bench.pricing import priced, priced_stats
-from memory_r1.bench.records import ConversationStats
+from memory_r1.bench.records import ConversationStats, Prediction
 from memory_r1.bench.run_folder import BenchFolder
 from memory_r1.bench.specs import Spec
 from memory_r1.bench.system import Batched, Closable, System, SystemAnswer
@@ -84,10 +84,11 @@ class Sitting:
             self._watcher.reading(self._job)
             meter, began = Meter(lm), time.perf_counter()
             try:
-                system = self._workshop.make(self._task.spec, kit)
-                # what it reads holds no questions: nobody prepares for them
-                system.ingest(replace(self._task.conversation, questions=()))
-                stats = self._stats(system, meter)
+                with no_exit():
+                    system = self._workshop.make(self._task.spec, kit)
+                    # what it reads holds no questions: nobody prepares for them
+                    system.ingest(replace(self._task.conversation, questions=()))
+                    stats = self._stats(system, meter)
             except Exception as error:  # noqa: BLE001 - a system under test may raise anything
                 self._unread(error)
                 return
@@ -102,7 +103,8 @@ class Sitting:
     def _stats(self, system: System, meter: Meter) -> ConversationStats:
         spent = meter.lap()
         one = self._task.conversation
-        return ConversationStats(conversation=one.id, turns=len(one.turns), stats=priced_stats(system.stats(), spent))
+        stats = priced_stats(checked_stats(system.stats()), spent)
+        return ConversationStats(conversation=one.id, turns=len(one.turns), stats=stats)
 
     def _unread(self, error: Exception) -> None:
         """A conversation that the system could not read: an error for each of its questions."""
@@ -130,35 +132,39 @@ class Sitting:
         self._go_on()
         meter, began = Meter(lm), time.perf_counter()
         try:
-            answers = [checked(answer) for answer in system.answer_many([_blind(question) for question in batch])]
+            with no_exit():
+                answers = [checked(answer) for answer in system.answer_many([_blind(question) for question in batch])]
+            if len(answers) != len(batch):
+                raise ConfigError(
+                    f"The system {self._task.spec.name!r} gave {len(answers)} answers to {len(batch)} questions.",
+                    hint="`answer_many` has to answer each, in order.",
+                )
+            predictions = self._scored(batch, priced(answers, meter.lap()))
         except Exception as error:  # noqa: BLE001 - each is asked alone then, and raises again
             self._check_fatal(error)
             return False
-        if len(answers) != len(batch):
-            raise ConfigError(
-                f"The system {self._task.spec.name!r} gave {len(answers)} answers to {len(batch)} questions.",
-                hint="`answer_many` has to answer each, in order.",
-            )
-        self._keep(batch, priced(answers, meter.lap()), began)
+        self._keep(predictions, began)
         return True
 
     def _alone(self, system: System, question: Question, lm: MeteredLM) -> None:
         self._go_on()
         meter, began = Meter(lm), time.perf_counter()
         try:
-            answer = checked(system.answer(_blind(question)))
+            with no_exit():
+                answer = checked(system.answer(_blind(question)))
+            predictions = self._scored([question], priced([answer], meter.lap()))
         except Exception as error:  # noqa: BLE001 - recorded for this question
             self._check_fatal(error)
             self._book.trouble(self._task.spec.name, question.id, error)
-            self._book.add(self._task.spec.name, [failed(self._task.conversation, question, error)])
-            self._watcher.answered(self._job, 1, time.perf_counter() - began)
-            return
-        self._keep([question], priced([answer], meter.lap()), began)
+            predictions = [failed(self._task.conversation, question, error)]
+        self._keep(predictions, began)
 
-    def _keep(self, questions: Sequence[Question], answers: Sequence[SystemAnswer], began: float) -> None:
-        pairs = zip(questions, answers, strict=True)
-        self._book.add(self._task.spec.name, [scored(self._task.conversation, *pair) for pair in pairs])
-        self._watcher.answered(self._job, len(questions), time.perf_counter() - began)
+    def _scored(self, questions: Sequence[Question], answers: Sequence[SystemAnswer]) -> list[Prediction]:
+        return [scored(self._task.conversation, *pair) for pair in zip(questions, answers, strict=True)]
+
+    def _keep(self, predictions: Sequence[Prediction], began: float) -> None:
+        self._book.add(self._task.spec.name, predictions)
+        self._watcher.answered(self._job, len(predictions), time.perf_counter() - began)
 
     def _go_on(self) -> None:
         if self._stop.is_set():

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from memory_r1.bench.book import no_exit
 from memory_r1.bench.cache import CachedLM, CompletionCache
 from memory_r1.bench.kit import RunKit
 from memory_r1.bench.meter import MeteredLM
 from memory_r1.bench.specs import Spec, find_maker, weights_hash
 from memory_r1.bench.system import Closable, Kit, System
+from memory_r1.bench.told_paths import told_path, told_text
 from memory_r1.errors import ConfigError, MemoryR1Error
 from memory_r1.lm.base import Sampling
 from memory_r1.lm.factory import make_lm
@@ -142,10 +144,11 @@ class Workshop:
             place = folder / f"about-{number}"
             place.mkdir(parents=True)
             try:
-                system = self.make(spec, self.kit(spec, place))
-                told[spec.name] = str(system.about)
-                if isinstance(system, Closable):
-                    system.close()
+                with no_exit():
+                    system = self.make(spec, self.kit(spec, place))
+                    told[spec.name] = told_text(str(system.about))
+                    if isinstance(system, Closable):
+                        system.close()
             except MemoryR1Error:
                 raise
             except Exception as error:
@@ -156,9 +159,12 @@ class Workshop:
         return told
 
     def adapters_told(self) -> dict[str, dict[str, dict[str, str]]]:
-        """For each system, folder and hash of each agent's adapter."""
+        """For each system, hash of each agent's adapter and its folder as `told_path` tells it."""
         return {
-            spec.name: {agent: {"folder": path, "sha256": self._hashes[path]} for agent, path in spec.adapters.items()}
+            spec.name: {
+                agent: {"folder": told_path(path), "sha256": self._hashes[path]}
+                for agent, path in spec.adapters.items()
+            }
             for spec in self.specs
             if spec.adapters
         }

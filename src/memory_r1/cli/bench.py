@@ -10,23 +10,26 @@ import typer
 from memory_r1.cli.bench_dilute import dilute
 from memory_r1.cli.bench_operations import operations
 from memory_r1.cli.bench_report import compare, report
+from memory_r1.cli.bench_scoring import BOTH, judge, rescore
+from memory_r1.cli.bench_seeds import seeds
 
 if TYPE_CHECKING:
     from memory_r1.bench.loading import BenchData
     from memory_r1.bench.runner import Outcome, Runner
+    from memory_r1.cli.bench_scoring import Judges
     from memory_r1.config import Settings
 
-ASKED, SYSTEMS, MODELS, RUN = "What is asked", "Who answers", "Models and limits", "How it runs"
+ASKED, SYSTEMS, MODELS, JUDGES, RUN = "What is asked", "Who answers", "Models and limits", "Who judges", "How it runs"
 
 DEFAULT_SYSTEMS = ("none", "full-context", "rag", "rag-hybrid", "add-all", "memory-r1")
-MAIN_METRICS = ("mem0_f1", "mem0_bleu1", "mem0_em", "locomo_f1", "abstention")
-"""Those that fit a terminal; the report has all."""
-
 DEFAULT_READER_TOKENS, DEFAULT_ANSWER_TOKENS = 1500, 96
 
 app = typer.Typer(help="Measure memory systems on benchmarks.", no_args_is_help=True)
 app.command("report")(report)
 app.command("compare")(compare)
+app.command("judge")(judge)
+app.command("rescore")(rescore)
+app.command("seeds")(seeds)
 app.command("dilute")(dilute)
 app.command("operations")(operations)
 
@@ -54,6 +57,14 @@ def run(
         int | None, typer.Option(min=1, rich_help_panel=ASKED, help="Only so many questions, drawn by category.")
     ] = None,
     seed: Annotated[int | None, typer.Option(rich_help_panel=ASKED, help="Of the draw (0).")] = None,
+    audit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            rich_help_panel=ASKED,
+            help="Score by LoCoMo's corrected labels: errors.json of its audit, or its folder.",
+        ),
+    ] = None,
     systems: Annotated[
         list[str] | None,
         typer.Option(
@@ -94,6 +105,15 @@ def run(
         int | None,
         typer.Option(min=1, rich_help_panel=MODELS, help="Context window in tokens, if not the model's own."),
     ] = None,
+    judge_model: Annotated[
+        str | None,
+        typer.Option(
+            "--judge", metavar="NAME", rich_help_panel=JUDGES, help="Judges the answers, e.g. http://HOST/v1#NAME."
+        ),
+    ] = None,
+    judge_prompt: Annotated[
+        str | None, typer.Option(metavar="NAME", rich_help_panel=JUDGES, help="generous, strict, or both (both).")
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", rich_help_panel=RUN, help="The run's folder; runs/bench-... if none."),
@@ -128,6 +148,7 @@ def run(
         "conversations": conversations,
         "limit": limit,
         "seed": seed,
+        "audit": audit,
         "systems": systems,
         "adapters": adapters,
         "options": options,
@@ -136,13 +157,17 @@ def run(
         "reader_tokens": reader_tokens,
         "answer_tokens": answer_tokens,
         "context": context,
+        "judge": judge_model,
+        "judge_prompt": judge_prompt,
         "cache": cache and str(cache),
     }
-    runner = _prepare(given, _folder(out, resume), resume, retry_errors, concurrency)
+    runner, judges = _prepare(given, _folder(out, resume), resume, retry_errors, concurrency)
     try:
-        _go(runner, as_json)
+        _go(runner, judges, as_json)
     finally:
         runner.workshop.close()
+        if judges is not None:
+            judges.close()
 
 
 @app.command("systems")
@@ -150,12 +175,11 @@ def list_systems(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs to read.")] = False,
 ) -> None:
     """List the systems that `bench run --system` knows by name."""
-    from memory_r1.bench.baselines import BASELINES
+    from memory_r1.bench.baselines import ABOUT
     from memory_r1.bench.systems import SYSTEMS as OURS
     from memory_r1.cli.output import console, print_json
 
-    found = {name: one.about for name, one in OURS.items()}
-    found.update(dict.fromkeys(BASELINES, "a rival; see docs/baselines.md"))
+    found = {**{name: one.about for name, one in OURS.items()}, **ABOUT}
     if as_json:
         print_json(found)
         return
@@ -169,19 +193,23 @@ def list_systems(
     console().print(grid)
 
 
-def _prepare(given: dict[str, Any], folder: Path, resume: bool, retry_errors: bool, concurrency: int) -> Runner:
+def _prepare(
+    given: dict[str, Any], folder: Path, resume: bool, retry_errors: bool, concurrency: int
+) -> tuple[Runner, Judges | None]:
     from memory_r1.bench.run_folder import BenchFolder
     from memory_r1.bench.runner import Runner
     from memory_r1.bench.specs import read_specs
+    from memory_r1.bench.told_paths import told_argument
     from memory_r1.bench.watch import Progress
     from memory_r1.bench.workshop import Limits, open_workshop
+    from memory_r1.cli.bench_scoring import open_judges
     from memory_r1.cli.fetch import fetch_bundled
     from memory_r1.cli.output import console, note
     from memory_r1.errors import ConfigError
     from memory_r1.lm.bundled import cache_folder
 
     run_folder = BenchFolder(folder)
-    request = _request(given, run_folder.config().get("request", {}) if resume else {})
+    request = _request(given, run_folder.request() if resume else {})
     if request["data"] is None:
         raise ConfigError("There is nothing to ask.", hint="Give --data, e.g. locomo or synthetic:4.")
     settings = _settings(request)
@@ -197,10 +225,16 @@ def _prepare(given: dict[str, Any], folder: Path, resume: bool, retry_errors: bo
         request["reader_tokens"] or DEFAULT_READER_TOKENS, request["answer_tokens"] or DEFAULT_ANSWER_TOKENS
     )
     place = Path(request["cache"] or cache_folder() / "bench").expanduser()
+    judges = None
+    if request["judge"]:
+        judges = open_judges(request["judge"], request["judge_prompt"] or BOTH, place, settings)
+        judges.check()
     workshop = open_workshop(settings, specs, cache=place, limits=limits, context_length=request["context"])
     if concurrency > 1 and workshop.local:
         note("A local model answers one conversation at a time: --concurrency has no effect.")
-    return Runner(
+    if asked.published is False:
+        note(f"{told_argument(request['data'])} is not the published file of {asked.name}; the report says so.")
+    runner = Runner(
         workshop,
         asked,
         run_folder,
@@ -211,6 +245,7 @@ def _prepare(given: dict[str, Any], folder: Path, resume: bool, retry_errors: bo
         resume=resume,
         retry_errors=retry_errors,
     )
+    return runner, judges
 
 
 def _request(given: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
@@ -239,11 +274,14 @@ def _open_data(request: dict[str, Any]) -> BenchData:
         conversations=ids,
         limit=request["limit"],
         seed=request["seed"] or 0,
+        audit=request["audit"],
     )
 
 
-def _go(runner: Runner, as_json: bool) -> None:
+def _go(runner: Runner, judges: Judges | None, as_json: bool) -> None:
+    from memory_r1.bench.report.write import write_report
     from memory_r1.cli.output import note
+    from memory_r1.errors import ModelError
 
     sample = runner.data.sample
     drawn = f", drawn by category from {sample.of:,} with seed {sample.seed}" if sample else ""
@@ -256,6 +294,12 @@ def _go(runner: Runner, as_json: bool) -> None:
     except KeyboardInterrupt:
         note(f"Stopped. Go on: {runner.command}")
         raise typer.Exit(130) from None
+    if judges is not None:
+        try:
+            judges.judge(runner.folder)
+        except (ModelError, typer.Exit):
+            write_report(runner.folder.path)
+            raise
     _tell(runner, outcome, as_json)
     if outcome.failed:
         raise typer.Exit(1)
@@ -263,6 +307,7 @@ def _go(runner: Runner, as_json: bool) -> None:
 
 def _tell(runner: Runner, outcome: Outcome, as_json: bool) -> None:
     from memory_r1.bench.report.write import write_report
+    from memory_r1.cli.bench_report import show_scores
     from memory_r1.cli.output import console, note, print_json, shown
 
     written = write_report(runner.folder.path)
@@ -272,13 +317,15 @@ def _tell(runner: Runner, outcome: Outcome, as_json: bool) -> None:
     for text in outcome.notes:
         note(f"Note: {text}")
     for one in outcome.systems:
-        if one.failed:
-            note(f"{one.name} raised on {one.errors} of {one.questions} questions: this run has failed.")
-        elif one.errors:
+        # of a failed system the report's own warning is shown
+        if one.failed and as_json:
+            note(f"Failed: {one.name} raised on {one.errors} of {one.questions} questions.")
+        elif one.errors and not one.failed:
             note(f"{one.name} raised on {one.errors} of {one.questions} questions; they are not scored.")
         if one.empty:
             note(f"{one.name} gave {one.empty} empty answers, scored as they are.")
     if as_json:
+        scores = _scores(runner.folder.path)
         print_json(
             {
                 "folder": str(runner.folder.path),
@@ -290,31 +337,33 @@ def _tell(runner: Runner, outcome: Outcome, as_json: bool) -> None:
                         "errors": one.errors,
                         "empty": one.empty,
                         "failed": one.failed,
-                        "scores": dict(one.scores),
+                        "scores": {metric: found["mean"] for metric, found in scores[one.name].items()},
+                        "intervals": scores[one.name],
                     }
                     for one in outcome.systems
                 },
             }
         )
         return
-    _print(outcome)
+    show_scores(console(), written.document)
     console().print(f"Report: {shown(str(written.html))}", markup=False)
 
 
-def _print(outcome: Outcome) -> None:
-    from rich.table import Table
-
+def _scores(folder: Path) -> dict[str, dict[str, dict[str, Any]]]:
+    """Of each system and metric the mean, how many questions it is over, and its 95 % interval."""
+    from memory_r1.bench.report.means import Means, Metric
+    from memory_r1.bench.report.run import load_run
     from memory_r1.bench.scores import METRICS
-    from memory_r1.cli.output import console, shown
 
-    shown_metrics = [name for name in MAIN_METRICS if any(name in one.scores for one in outcome.systems)]
-    table = Table(box=None, pad_edge=False)
-    for column in ("system", "n", "errors", *(METRICS[name] for name in shown_metrics)):
-        table.add_column(column, no_wrap=True, justify="left" if column == "system" else "right")
-    for one in outcome.systems:
-        scores = (f"{100 * one.scores[name]:.1f}" if name in one.scores else "-" for name in shown_metrics)
-        table.add_row(shown(one.name), str(one.questions), str(one.errors), *scores)
-    console().print(table)
+    means = Means(load_run(folder))
+    return {
+        system.name: {
+            key: {"n": mean.n, "mean": mean.mean, "low": mean.low, "high": mean.high}
+            for key, label in METRICS.items()
+            if (mean := means.mean(system, Metric(key, label))) is not None
+        }
+        for system in means.run.systems
+    }
 
 
 def _folder(out: Path | None, resume: bool) -> Path:

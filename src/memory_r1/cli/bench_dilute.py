@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -106,6 +105,7 @@ def dilute(
     from memory_r1.bench.dilution.vectors import KeptEmbedder, VectorFile
     from memory_r1.bench.dilution.write import Setting, check_folder
     from memory_r1.bench.loading import open_benchmark
+    from memory_r1.bench.told_paths import told_argument, told_command, told_name
     from memory_r1.bench.workshop import Limits
     from memory_r1.cli.output import console, note
     from memory_r1.config import load_settings
@@ -139,15 +139,15 @@ def dilute(
         told.ended()
         file.close()
     setting = Setting(
-        command=shlex.join(["memory-r1", *sys.argv[1:]]),
+        command=told_command(sys.argv[1:]),
         version=_version(),
         data=asked.told(),
-        embedder=embeds.name,
+        embedder=told_name(embeds.name),
         budget_tokens=budget,
         seed=seed,
         usable=others.usable(dilution.asked),
-        model=settings.model if reader else None,
-        answerer=_answerer(settings, adapter) if reader else None,
+        model=told_argument(settings.model) if reader else None,
+        answerer=_answerer_told(settings, adapter) if reader else None,
         machine=_machine(),
     )
     _tell(setting, measured, summarise(measured), out, as_json)
@@ -196,6 +196,14 @@ def _answerer(settings: Settings, adapter: str | None) -> str | None:
 
     named = settings.adapters if adapter is None else {**settings.adapters, "answerer": adapter}
     return chosen(settings.model, named).get(ANSWERER)
+
+
+def _answerer_told(settings: Settings, adapter: str | None) -> str | None:
+    from memory_r1.bench.specs import weights_hash
+    from memory_r1.bench.told_paths import told_path
+
+    folder = _answerer(settings, adapter)
+    return None if folder is None else f"{told_path(folder)} ({weights_hash(folder)[:12]})"
 
 
 def _tell(setting: Setting, measured: Measured, sizes: list[SizeSummary], out: Path | None, as_json: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -83,6 +82,7 @@ def operations(
     from memory_r1.bench.operations.managers import needs_model, open_managers, read_managers
     from memory_r1.bench.operations.measure import measure
     from memory_r1.bench.operations.report import Setting
+    from memory_r1.bench.told_paths import told_argument, told_command, told_name
     from memory_r1.cli.output import console, note
     from memory_r1.config import Settings, load_settings
     from memory_r1.lm.bundled import cache_folder
@@ -104,12 +104,12 @@ def operations(
         with open_managers(specs, settings, place, embeds) as rulers:
             measured = measure(plan, rulers, embeds, Stages(console(stderr=True)))
             setting = Setting(
-                command=shlex.join(["memory-r1", *sys.argv[1:]]),
+                command=told_command(sys.argv[1:]),
                 version=_version(),
                 plan=plan,
                 managers=tuple(rulers),
-                model=settings.model if asks else None,
-                embedder=embeds.name,
+                model=told_argument(settings.model) if asks else None,
+                embedder=told_name(embeds.name),
             )
     except KeyboardInterrupt:
         note("Stopped. Completions so far are kept: the same command goes on from there.")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from memory_r1.bench.report.compare import Comparison, Pair
-    from memory_r1.bench.report.document import Cell, Table
+    from memory_r1.bench.report.document import Cell, Document, Table
     from memory_r1.bench.report.write import Report
 
 
@@ -80,18 +80,28 @@ def compare(
 
 
 def _show_report(written: Report) -> None:
-    from memory_r1.bench.report.document import Beside, Table
-    from memory_r1.cli.output import console, note, shown
+    from memory_r1.cli.output import console, shown
 
     screen = console()
-    for warning in written.document.warnings:
-        note(warning)
-    for block in written.document.sections[0].blocks:
-        table = block.tables[0] if isinstance(block, Beside) else block
-        if isinstance(table, Table):
-            _print_table(screen, table)
+    show_scores(screen, written.document)
     for file in (written.markdown, written.html):
         screen.print(f"Wrote {shown(str(file))}", markup=False)
+
+
+def show_scores(screen: Console, document: Document) -> None:
+    """Print what a reader must know of a run, its scores with n and intervals, and how often systems abstain."""
+    from memory_r1.bench.report.document import Beside, Table
+    from memory_r1.cli.output import note
+
+    for warning in document.warnings:
+        note(warning)
+    first, *others = document.sections
+    for section in (first, *(one for one in others if one.anchor == "abstention")):
+        for block in section.blocks:
+            # the second is the paper's
+            table = block.tables[0] if isinstance(block, Beside) else block
+            if isinstance(table, Table) and table.rows:
+                _print_table(screen, table)
 
 
 def _show_comparison(screen: Console, found: Comparison, most: int) -> None:

@@ -39,6 +39,14 @@ def data_state(wanted: DataSet, folder: Path) -> tuple[State, Path]:
     return ("here" if _is_made_from(folder / wanted.source.file, found, wanted.source) else "damaged"), found
 
 
+def is_published(wanted: DataSet, file: Path) -> bool:
+    """Whether a file holds, gzipped or not, exactly what was published, or what we make of it."""
+    found = _hash(file)
+    if found == wanted.source.sha256 or (wanted.made is not None and found == wanted.made.sha256):
+        return True
+    return wanted.made is not None and _is_made_from(file.with_name(Path(wanted.source.file).name), file, wanted.source)
+
+
 def download(wanted: DataSet, folder: Path, *, on_progress: Progress = lambda done, total: None) -> Path:
     """Fetch a data set into a folder, unless it is there.
 

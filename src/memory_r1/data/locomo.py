@@ -112,7 +112,10 @@ def _session(talk: Mapping[str, Any], number: int) -> Session:
 
 
 def _question(name: str, item: Mapping[str, Any], known: frozenset[str]) -> Question:
-    category = CATEGORIES[item["category"]]
+    category = CATEGORIES.get(item["category"])
+    if category is None:
+        numbers = f"{min(CATEGORIES)} to {max(CATEGORIES)}"
+        raise ValueError(f"question {name} is of the unknown category {item['category']!r}; LoCoMo has {numbers}")
     answer = None if category == "adversarial" else str(item["answer"])
     return Question(name, _text(item["question"]), answer, category, parse_evidence(item.get("evidence", ()), known))
 

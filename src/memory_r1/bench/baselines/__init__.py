@@ -23,6 +23,19 @@ _HOMES = {
 }
 
 
+ABOUT: Mapping[str, str] = MappingProxyType(
+    {
+        "mem0-prompt": "re-implementation of Mem0 v0.x: facts, then ADD/UPDATE/DELETE/NOOP by one prompt",
+        "memgpt": "re-implementation of MemGPT: core and archival memory, edited by tool calls",
+        "a-mem": "re-implementation of A-Mem: linked notes that evolve",
+        "memoryos": "re-implementation of MemoryOS: short-, mid- and long-term memory",
+        "mem0": "the package mem0ai in an environment of its own; to be installed first",
+        "langmem": "the package langmem in an environment of its own; to be installed first",
+    }
+)
+"""What each rival is, in a line for the list of systems; docs/baselines.md has the differences."""
+
+
 def _maker(module: str, name: str) -> Callable[[Kit], System]:
     def make(kit: Kit) -> System:
         return cast("System", getattr(import_module(f"{__name__}.{module}"), name)(kit))

@@ -53,7 +53,7 @@ class Setting:
     model: str | None = None
     """The reader's; None without one."""
     answerer: str | None = None
-    """Folder of the reader's adapter."""
+    """Folder and hash of the reader's adapter."""
     machine: Mapping[str, Any] | None = None
 
 

@@ -17,6 +17,7 @@ from memory_r1.bank.operation import OperationKind
 from memory_r1.bench.cache import CachedLM, CompletionCache
 from memory_r1.bench.kit import MANAGER
 from memory_r1.bench.specs import weights_hash
+from memory_r1.bench.told_paths import told_path
 from memory_r1.bench.workshop import model_identity
 from memory_r1.errors import ConfigError
 from memory_r1.lm.base import Sampling
@@ -159,8 +160,9 @@ def with_model(
         digest = None if spec.folder is None else (hashes or {})[spec.folder]
         adapter = None if digest is None else _inner_name(digest)
         manager = MemoryManager(lm, prompts, adapter=adapter, embedder=embedder)
-        about = f"{lm.name}, untrained" if digest is None else f"{lm.name} with {spec.folder} ({digest[:12]})"
-        told = None if digest is None else {"folder": str(spec.folder), "sha256": digest}
+        folder = told_path(spec.folder or "")
+        about = f"{lm.name}, untrained" if digest is None else f"{lm.name} with {folder} ({digest[:12]})"
+        told = None if digest is None else {"folder": folder, "sha256": digest}
         rule = partial(rule_on, manager=manager)
         rulers.append(plain[spec.name] if _habit(spec) else Ruler(spec.name, about, rule, adapter=told))
     return rulers

@@ -9,7 +9,7 @@ from memory_r1.bench.report import cost_tables, pictures, score_tables
 from memory_r1.bench.report.categories import categories_of
 from memory_r1.bench.report.document import Beside, Block, Cell, Column, Document, Points, Section, Table
 from memory_r1.bench.report.means import F1, Means
-from memory_r1.bench.report.notes import limits, paper_notes, warnings
+from memory_r1.bench.report.notes import judges_told, labels_told, limits, paper_notes, warnings
 from memory_r1.bench.report.paper import LOCOMO_N, OVERALL
 from memory_r1.bench.report.run import Run
 
@@ -33,7 +33,7 @@ def build(run: Run) -> Document:
         Section("Limits", "limits", (Points(limits(means)),)),
     ]
     return Document(
-        f"Memory systems on {data_title(run)}",
+        f"Memory systems on {data_title(run)}{', corrected labels' if run.labels else ''}",
         facts(run),
         command_of(run.config),
         warnings(run),
@@ -48,9 +48,10 @@ def data_title(run: Run) -> str:
 
 
 def command_of(config: Mapping[str, Any]) -> str:
-    """The command line of a run; empty if it is not known."""
-    command = config.get("command") or ""
-    return command if isinstance(command, str) else " ".join(map(str, command))
+    """The command line of a run, and below it the one that scored it anew; empty if none is known."""
+    rescored = config.get("rescored")
+    commands = [config.get("command"), rescored.get("command") if isinstance(rescored, Mapping) else None]
+    return "\n".join(one if isinstance(one, str) else " ".join(map(str, one)) for one in commands if one)
 
 
 def facts(run: Run) -> tuple[tuple[str, str], ...]:
@@ -59,9 +60,11 @@ def facts(run: Run) -> tuple[tuple[str, str], ...]:
     hashed = str(data.get("hash") or "")
     pairs = (
         ("data", ", ".join(one for one in (run.data_name, run.part) if one) + (f" ({hashed[:12]})" if hashed else "")),
+        ("labels", labels_told(run)),
         ("questions", f"{len(run.questions):,} in {len({one for one, _ in run.questions}):,} conversations"),
         ("language model", config.get("model")),
         ("embedder", config.get("embedder")),
+        ("judge", judges_told(run)),
         ("seed", config.get("seed")),
         ("version", config.get("version")),
         ("started", config.get("started")),

@@ -102,7 +102,7 @@ def compare_runs(
     one, other = load_run(first), load_run(second)
     chosen = _chosen(one, other, system, against)
     for mine, theirs in chosen:
-        _check_same_questions(one, mine, other, theirs)
+        check_same_questions(one, mine, other, theirs)
     return Comparison(one, other, tuple(Pair(mine, theirs, _judged(mine, theirs)) for mine, theirs in chosen))
 
 
@@ -122,7 +122,12 @@ def _chosen(one: Run, other: Run, system: str | None, against: str | None) -> li
     )
 
 
-def _check_same_questions(one: Run, mine: SystemRun, other: Run, theirs: SystemRun) -> None:
+def check_same_questions(one: Run, mine: SystemRun, other: Run, theirs: SystemRun) -> None:
+    """See that a system of one run and one of another were asked the same questions, with the same gold answers.
+
+    Raises:
+        InvalidInputError: They were not; the message says how many are in which, and names one.
+    """
     only_mine = [key for key in mine.predictions if key not in theirs.predictions]
     only_theirs = [key for key in theirs.predictions if key not in mine.predictions]
     if only_mine or only_theirs:
@@ -134,7 +139,7 @@ def _check_same_questions(one: Run, mine: SystemRun, other: Run, theirs: SystemR
             f"{len(theirs.predictions):,} in {other.folder} ({theirs.name}); {len(only_mine):,} only in the first, "
             f"{len(only_theirs):,} only in the second. The first of them is {key[1]!r} of {key[0]!r} in {where}: "
             f"{asked.question!r}.",
-            hint="Run both on the same data, conversations and limits, to the end.",
+            hint="Run both on the same data, conversations, limits and labels, to the end.",
         )
     changed = [key for key, asked in mine.predictions.items() if _label(asked) != _label(theirs.predictions[key])]
     if changed:

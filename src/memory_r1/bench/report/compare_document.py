@@ -25,6 +25,7 @@ from memory_r1.bench.report.run import Key
 from memory_r1.bench.report.write import all_categories, what_is_right
 from memory_r1.bench.scores import METRICS as NAMES
 from memory_r1.bench.statistics import Difference
+from memory_r1.bench.told_paths import told_path
 
 _COMPARED = ("first", "second")
 
@@ -115,11 +116,16 @@ def _question_row(pair: Pair, key: Key) -> tuple[Cell, ...]:
 def settings_table(comparison: Comparison) -> Table | None:
     """In which settings the runs differ; None if in none."""
     one, other = _flat(comparison.first.config), _flat(comparison.second.config)
-    names = [name for name in {**one, **other} if one.get(name) != other.get(name)]
+    names = [name for name in {**one, **other} if one.get(name) != other.get(name) and not _is_bill(name)]
     if not names:
         return None
     rows = tuple((Cell(name), Cell(one.get(name, "")), Cell(other.get(name, ""))) for name in names)
     return Table("Settings that differ", tuple(Column(name, number=False) for name in ("setting", *_COMPARED)), rows)
+
+
+def _is_bill(name: str) -> bool:
+    """Whether it is what a judge took, rather than which one it is."""
+    return name.startswith("judges.") and not name.endswith(".model")
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -146,7 +152,7 @@ def to_document(comparison: Comparison) -> Document:
     settings = settings_table(comparison)
     sections.append(Section("Settings", "settings", (settings or Points(("The two runs have the same settings.",)),)))
     same = [fact for fact in facts(first) if fact in facts(second)]
-    named = [("first", str(first.folder)), ("second", str(second.folder)), *same]
+    named = [("first", told_path(first.folder)), ("second", told_path(second.folder)), *same]
     return Document(f"Two runs on {data_title(first)}", tuple(named), "", warnings(comparison), tuple(sections))
 
 

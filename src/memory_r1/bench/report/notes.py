@@ -8,6 +8,7 @@ from typing import Any
 from memory_r1.bench.report.means import F1, Means
 from memory_r1.bench.report.paper import LOCOMO_N, NOTES, OVERALL
 from memory_r1.bench.report.run import MOST_ERRORS, Run
+from memory_r1.bench.scores import METRICS
 from memory_r1.data.locomo import CATEGORIES
 
 
@@ -27,10 +28,38 @@ def warnings(run: Run) -> tuple[str, ...]:
         if len(one.predictions) < total
     ]
     said += [f"Not finished: {name} has answered nothing yet." for name in run.waiting]
+    if run.data.get("published") is False:
+        said.append(
+            f"The data is not the published {run.data_name}: the SHA-256 of its file is another. "
+            "Its scores cannot be compared with others."
+        )
     if run.is_locomo:
         strange = {one.category for one in run.questions.values()} - set(CATEGORIES.values())
         said += [f"LoCoMo has no category {name!r}; its questions have rows of their own." for name in sorted(strange)]
     return tuple(said)
+
+
+def labels_told(run: Run) -> str | None:
+    """By whose labels the answers are scored; None if by the data set's own."""
+    if run.labels is None:
+        return None
+    replaced, cited, left_out = (int(run.labels.get(name, 0)) for name in ("replaced", "cited", "left_out"))
+    return (
+        f"corrected by {run.labels.get('name')}: {replaced:,} gold answers are new, {cited:,} questions have other "
+        f"evidence, {left_out:,} are left out"
+    )
+
+
+def judges_told(run: Run) -> str | None:
+    """Who judged, and what it took; None if nobody did."""
+    judges = run.config.get("judges")
+    if not isinstance(judges, Mapping) or not judges:
+        return None
+    return "; ".join(
+        f"{METRICS.get(metric, metric)} by {one['model']} ({one['answers']:,} answers, {one['calls']:,} calls, "
+        f"{one['prompt_tokens'] + one['completion_tokens']:,} tokens, {one['from_cache']:,} verdicts from a cache)"
+        for metric, one in judges.items()
+    )
 
 
 def limits(means: Means) -> tuple[str, ...]:
@@ -55,7 +84,14 @@ def limits(means: Means) -> tuple[str, ...]:
             "little flattered."
         )
     lines += _judge(means)
-    if run.is_locomo:
+    if empty := [f"{one.name} {len(one.empty):,}" for one in run.systems if one.empty]:
+        lines.append(f"Empty answers, scored as they are: {', '.join(empty)}.")
+    if run.labels is not None:
+        lines.append(
+            "Scored by labels that an audit corrected, on fewer questions: such a score stands beside the usual one, "
+            "not in its place. The audit was made by a language model and looked through by people."
+        )
+    elif run.is_locomo:
         lines.append(
             "By a public audit (dial481/locomo-audit), 6.4 % of LoCoMo's gold answers are wrong or cannot be answered: "
             "no system can honestly reach 100."
@@ -93,10 +129,20 @@ def _said(value: Any) -> str:
 def _judge(means: Means) -> list[str]:
     if not means.judges:
         return ["No judge: this run had no judge endpoint, so J is missing. It is not zero."]
-    return [
+    said = [
         "J is the share of answers that a language model judged right. The generous prompt is the field's usual one; "
         "an audit found that it accepts 63 % of vague wrong answers. J of different judges cannot be compared."
     ]
+    for metric in means.judges:
+        open_ = [
+            f"{system.name} {len(missing):,} of {len(answered):,}"
+            for system in means.run.systems
+            if (answered := [one for one in system.predictions.values() if one.error is None and one.gold is not None])
+            and (missing := [one for one in answered if metric.key not in one.scores])
+        ]
+        if open_:
+            said.append(f"{metric.name} leaves out answers that were not judged: {', '.join(open_)}.")
+    return said
 
 
 def paper_notes(run: Run) -> tuple[str, ...]:
@@ -108,13 +154,17 @@ def paper_notes(run: Run) -> tuple[str, ...]:
     }
     same = all(counts[number] == LOCOMO_N[number] for number in counts)
     ours = ", ".join(f"{number}: {counts[number]:,} of {LOCOMO_N[number]:,}" for number in counts)
+    if run.labels is not None:
+        first = f"Scored by corrected labels ({ours}): these rows cannot be compared with the paper's."
+        return first, *_MATCHED, *NOTES
     first = (
         "The questions are the paper's: n is the same in every category."
         if same
         else f"This run has a part of the paper's questions ({ours}): its rows cannot be compared with the paper's."
     )
-    return (
-        first,
-        "Matched by n, not by name: the paper prints category 1 as Single Hop, 3 as Multi-Hop and 4 as Open Domain.",
-        *NOTES,
-    )
+    return first, *_MATCHED, *NOTES
+
+
+_MATCHED = (
+    "Matched by n, not by name: the paper prints category 1 as Single Hop, 3 as Multi-Hop and 4 as Open Domain.",
+)

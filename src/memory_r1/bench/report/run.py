@@ -41,6 +41,15 @@ class SystemRun:
         return [one for one in self.predictions.values() if one.error is not None]
 
     @property
+    def empty(self) -> list[Prediction]:
+        """Answers without a word in them that are no abstention."""
+        return [
+            one
+            for one in self.predictions.values()
+            if one.error is None and not one.abstained and not one.answer.strip()
+        ]
+
+    @property
     def failed(self) -> bool:
         """Whether it raised on more than `MOST_ERRORS` of its questions."""
         return len(self.errors) > MOST_ERRORS * len(self.predictions)
@@ -72,6 +81,12 @@ class Run:
     def part(self) -> str:
         """Which part of the data set, e.g. `test`; empty if it is not known."""
         return str(self.data.get("part") or "")
+
+    @property
+    def labels(self) -> Mapping[str, Any] | None:
+        """Whose labels the answers are scored by, and what they change; None: the data set's own."""
+        value = self.data.get("labels")
+        return value if isinstance(value, Mapping) else None
 
     @property
     def asked(self) -> int:

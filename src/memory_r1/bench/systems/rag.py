@@ -10,6 +10,7 @@ from memory_r1.bench.kit import ANSWERER, policies_told, positive, read_options
 from memory_r1.bench.meter import Meter, metered
 from memory_r1.bench.reader import Memory, Reader, Reading
 from memory_r1.bench.system import Cost, Kit, Stats, SystemAnswer
+from memory_r1.bench.told_paths import told_name
 from memory_r1.data.conversation import Conversation, Question
 from memory_r1.rl.retrieved import turn_texts
 
@@ -37,7 +38,7 @@ class Rag:
         self._ingest = Cost()
         self.about = (
             f"RAG over turns, re-implemented from the LoCoMo paper: the {self._k} turns nearest to the question by "
-            f"{kit.embedder.name}, dates embedded with them. {policies_told(kit, (ANSWERER,)).capitalize()}."
+            f"{told_name(kit.embedder.name)}, dates embedded with them. {policies_told(kit, (ANSWERER,)).capitalize()}."
         )
 
     def ingest(self, conversation: Conversation) -> None:
