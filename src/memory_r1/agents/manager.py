@@ -25,8 +25,8 @@ RULE_POLICY = "rule"
 """The policy named in a ruling that needed no model."""
 
 # characters of a text that a brief prompt shows: its beginning, and the end, where the latest news was put
-_LONGEST_BRIEF = 200
-_BRIEF_BEGINNING = 120
+_LONGEST_BRIEF = 160
+_BRIEF_BEGINNING = 100
 
 # below this, a text is made up rather than merged from the memory and the fact
 _LEAST_SUPPORT = 0.5

@@ -58,17 +58,21 @@ class SFT:
     def backward(self, batch: Batch, share: Share, length: int) -> dict[str, torch.Tensor]:
         """Add the gradient of the mean negative log-likelihood of the target tokens, and of them alone.
 
+        The mean is over all of them (`average="token"`), or over each demonstration and then over demonstrations
+        (`"sequence"`), so that a long one does not drown what a short one decides.
+
         Args:
             batch: Some of the demonstrations of an update.
             share: How much of the update's average this batch makes up.
-            length: Not used.
+            length: Tokens of the longest demonstration of the update, for `average="constant"`.
 
         Returns:
             What to watch, means over the batch.
         """
         logprobs_N, entropy_N = self.policy.score(batch.packed)
-        loss = -average_tokens(logprobs_N, batch.packed.owners, "token")
-        self.policy.backward(loss * share.tokens)
+        average = self.policy.config.average
+        loss = -average_tokens(logprobs_N, batch.packed.owners, average, length)
+        self.policy.backward(loss * share.of(average))
         return {
             "losses/loss": loss.detach(),
             "losses/entropy": entropy_N.detach().mean(),
