@@ -28,11 +28,12 @@ def train_manager(out: Path, minutes: float, console: Console) -> None:
     Raises:
         MemoryR1Error: A model cannot be loaded, or the folder is not empty.
     """
-    from memory_r1.cli.train import close, report, watchers_of
+    from memory_r1.cli.train_run import close, report, watchers_of
     from memory_r1.policies import shipped
     from memory_r1.rl.agent_tasks import DataConfig, load_tasks
     from memory_r1.rl.config import make_config
-    from memory_r1.rl.launch import check_free, start_run
+    from memory_r1.rl.launch import start_run
+    from memory_r1.rl.preflight import check_free
 
     check_free(out)
     policies = shipped()

@@ -18,11 +18,17 @@ def runs(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs to read.")] = False,
 ) -> None:
     """List training runs with their scores; of several runs, show in which settings they differ."""
-    from memory_r1.cli.output import print_json
-    from memory_r1.errors import NotFoundError
+    from memory_r1.cli.output import note, print_json
+    from memory_r1.errors import NotFoundError, TrainingError
+    from memory_r1.rl.run_folder import RunFolder
 
     given = folders or [Path("runs")]
-    found = [summary(run) for folder in given for run in _runs_in(folder)]
+    found = []
+    for path in (path for folder in given for path in _run_folders(folder)):
+        try:
+            found.append(summary(RunFolder.open(path)))
+        except TrainingError as error:  # one foreign run must not hide the others
+            note(f"Left out: {error}")
     if not found:
         named = ", ".join(map(str, given))
         raise NotFoundError(f"There is no training run in {named}.", hint="`memory-r1 train` makes one.")
@@ -53,12 +59,13 @@ def summary(run: RunFolder) -> dict[str, Any]:
     }
 
 
-def _runs_in(folder: Path) -> list[RunFolder]:
-    from memory_r1.rl.run_folder import RUN_FILE, RunFolder
+def _run_folders(folder: Path) -> list[Path]:
+    """A run by itself, or the runs in a folder; those of two agents that learn in turns lie one deeper."""
+    from memory_r1.rl.run_folder import RUN_FILE
 
     if (folder / RUN_FILE).is_file():
-        return [RunFolder.open(folder)]
-    return [RunFolder.open(file.parent) for file in sorted(folder.glob(f"*/{RUN_FILE}"))]
+        return [folder]
+    return sorted(file.parent for pattern in ("*", "*/*") for file in folder.glob(f"{pattern}/{RUN_FILE}"))
 
 
 def _print(found: list[dict[str, Any]]) -> None:
@@ -84,11 +91,18 @@ def _print(found: list[dict[str, Any]]) -> None:
     if len(found) > 1 and names:
         differences = Table(box=None, pad_edge=False, title="Settings that differ", title_justify="left")
         differences.add_column("setting")
+        names_of = _short([one["run"] for one in found])
         for one in found:
-            differences.add_column(shown(Path(one["run"]).name))
+            differences.add_column(shown(names_of[one["run"]]))
         for name in names:
             differences.add_row(name, *(shown(str(one["settings"].get(name))) for one in found))
         console().print(differences)
+
+
+def _short(paths: list[str]) -> dict[str, str]:
+    """Each run by the name of its folder, or by its whole path where two folders have one name."""
+    last = [Path(path).name for path in paths]
+    return {path: name if last.count(name) == 1 else path for path, name in zip(paths, last, strict=True)}
 
 
 def _score(value: float | None) -> str:

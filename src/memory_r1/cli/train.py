@@ -5,17 +5,11 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from memory_r1.rl.config import TrainConfig
-    from memory_r1.rl.launch import TaskData
-    from memory_r1.rl.run_folder import RunFolder
-    from memory_r1.rl.trainer import Trainer
-
-DATA, LEARNING, KEEPING = "What to learn from", "How to learn", "What to keep"
+DATA, TEACHER, LEARNING, KEEPING = "What to learn from", "A teacher to imitate", "How to learn", "What to keep"
 
 
 class AgentName(StrEnum):
@@ -55,8 +49,28 @@ def train(
     ] = None,
     rewards: Annotated[
         str | None,
-        typer.Option(metavar="MIX", rich_help_panel=DATA, help="Reward terms: paper (exact match alone), default, ..."),
+        typer.Option(
+            metavar="MIX",
+            rich_help_panel=DATA,
+            help="Reward terms: paper (exact match alone), default, ..., or em=1,evidence=0.5.",
+        ),
     ] = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            rich_help_panel=DATA,
+            help="Who grades answers, if judge has a weight: openai:NAME, URL#NAME.",
+        ),
+    ] = None,
+    infer_evidence: Annotated[
+        bool,
+        typer.Option(
+            "--infer-evidence",
+            rich_help_panel=DATA,
+            help="Guess the turns that answers rest on where the data does not name them.",
+        ),
+    ] = False,
     source: Annotated[
         str, typer.Option(rich_help_panel=DATA, help="What the answerer's memories are: facts, turns or both.")
     ] = "facts",
@@ -69,8 +83,21 @@ def train(
         ),
     ] = None,
     memories: Annotated[
-        int | None,
-        typer.Option(min=1, rich_help_panel=DATA, help="Memories a question gets; by default the dynamic cut."),
+        str | None,
+        typer.Option(
+            metavar="NUMBER",
+            rich_help_panel=DATA,
+            help="Memories a question gets, or paper: 30 for each of two speakers; by default the dynamic cut.",
+        ),
+    ] = None,
+    build: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--build",
+            metavar="NAME=VALUE",
+            rich_help_panel=DATA,
+            help="How problems are made, e.g. window_turns=24 or bank=empty; repeatable.",
+        ),
     ] = None,
     reader: Annotated[
         str | None,
@@ -91,6 +118,28 @@ def train(
     embedder: Annotated[
         str, typer.Option(metavar="NAME", rich_help_panel=DATA, help="minilm, hash, a path or hub id.")
     ] = "minilm",
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            rich_help_panel=TEACHER,
+            help="sft: imitate what this model does and is rewarded for; openai:NAME or URL#NAME.",
+        ),
+    ] = None,
+    teacher_samples: Annotated[
+        int, typer.Option(min=1, rich_help_panel=TEACHER, help="How often it plays each task.")
+    ] = 4,
+    teacher_least: Annotated[
+        float, typer.Option(rich_help_panel=TEACHER, help="Least reward of what is imitated.")
+    ] = 0.5,
+    teacher_all: Annotated[
+        bool,
+        typer.Option("--teacher-all", rich_help_panel=TEACHER, help="Imitate all that earned it."),
+    ] = False,
+    teacher_tokens: Annotated[
+        int | None,
+        typer.Option(min=1, rich_help_panel=TEACHER, help="Most tokens of its answers, for one that thinks first."),
+    ] = None,
     algo: Annotated[AlgorithmName, typer.Option(rich_help_panel=LEARNING, help="How to learn.")] = AlgorithmName.GRPO,
     preset: Annotated[str, typer.Option(rich_help_panel=LEARNING, help="laptop, paper or tiny.")] = "laptop",
     model: Annotated[
@@ -129,26 +178,43 @@ def train(
 ) -> None:
     """Train an agent on tasks, and see it improve on tasks it never saw."""
     from memory_r1.cli.train_joint import resume_joint, start_joint
+    from memory_r1.cli.train_run import next_folder, resume_one, start_one
     from memory_r1.errors import ConfigError
     from memory_r1.rl.config import make_config
 
     if resume:
         if out is None:
             raise ConfigError("--resume needs the run's folder.", hint="Name it by --out.")
-        (resume_joint if agent is AgentName.JOINT else _resume)(out, steps, wandb)
+        if agent is AgentName.JOINT:
+            resume_joint(out, steps, wandb)
+        else:
+            resume_one(out, agent.value, steps, wandb)
         return
     if data is None:
         raise ConfigError("There is nothing to learn from.", hint="Name it by --data, e.g. --data synthetic:100.")
-    chosen = {"model": model, "start": start, "steps": steps, "lr": lr, "seed": seed, **_parsed(settings or [])}
+    if teacher is not None and algo is not AlgorithmName.SFT:
+        raise ConfigError("A teacher is imitated, and nothing else.", hint="Add --algo sft, or leave --teacher out.")
+    chosen = {"model": model, "start": start, "steps": steps, "lr": lr, "seed": seed, **_parsed("--set", settings)}
     config = make_config(preset, algorithm=algo.value, agent=agent.value, **chosen)
+    taught = {
+        "model": teacher,
+        "samples": teacher_samples,
+        "least": teacher_least,
+        "every": teacher_all,
+        "max_tokens": teacher_tokens,
+    }
     described: dict[str, Any] = {
         "agent": agent.value,
         "data": data,
         "held_out": held_out,
         "rewards": rewards,
+        "judge": judge,
+        "teacher": taught if teacher is not None else None,
+        "infer_evidence": infer_evidence,
         "source": source,
-        "memories": memories,
-        "together": algo is AlgorithmName.SFT if together is None else together,
+        "memories": _number(memories),
+        "build": _parsed("--build", build),
+        "together": algo is AlgorithmName.SFT and teacher is None if together is None else together,
         "model": config.model,
         "reader": reader,
         "extractor": extractor,
@@ -157,116 +223,27 @@ def train(
     }
     folder = out or next_folder(f"{config.agent}-{config.algorithm}")
     if agent is not AgentName.JOINT:
-        _start(folder, config, described, wandb)
+        start_one(folder, config, described, wandb)
         return
     starts = {"answerer": start, "manager": manager_start}
     configs = {name: config.model_copy(update={"agent": name, "start": one}) for name, one in starts.items()}
     start_joint(folder, configs, described, every, wandb)
 
 
-def _start(out: Path, config: TrainConfig, described: dict[str, Any], wandb: str | None) -> None:
-    from memory_r1.cli.output import note
-    from memory_r1.rl.launch import check_free, start_run
-
-    check_free(out)
-    note(f"Building tasks from {described['data']}.")
-    _go(start_run(out, config, load_described(described)), wandb)
+def _number(text: str | None) -> int | str | None:
+    return int(text) if text is not None and text.isdecimal() else text
 
 
-def _resume(out: Path, steps: int | None, wandb: str | None) -> None:
-    from memory_r1.rl.launch import resume_run
-    from memory_r1.rl.run_folder import RunFolder
-
-    run = RunFolder.open(out)
-    _go(resume_run(run, resumed_config(run, steps), load_described(run.about()["data_config"])), wandb)
-
-
-def resumed_config(run: RunFolder, steps: int | None) -> TrainConfig:
-    """What a run was asked for, with another number of steps if one is given."""
-    return run.config() if steps is None else run.config().model_copy(update={"steps": steps})
-
-
-def _go(trainer: Trainer, wandb: str | None) -> None:
-    from memory_r1.cli.output import note
-
-    note(f"Run folder: {trainer.run.path}. Ctrl-C saves and stops.")
-    watchers = trainer.watchers = watchers_of(trainer, wandb)
-    try:
-        done = trainer.train()
-    finally:
-        close(watchers)
-    if not done:
-        note(
-            f"Stopped after step {trainer.progress.step}. Go on: memory-r1 train ... --out {trainer.run.path} --resume"
-        )
-        raise typer.Exit(130)
-    report(trainer.run)
-
-
-def report(run: RunFolder) -> None:
-    """Print what a run came to."""
-    from memory_r1.cli.output import console
-
-    about = run.about()
-    if "before" in about:
-        best = "" if about["best"] is None else f", best {about['best']:.3f}"
-        scores = f"{about['before']:.3f} before, {about['after']:.3f} after{best}"
-        console().print(f"Held-out reward {scores} ({about['held_out']} tasks).")
-    console().print(f"Adapter: {run.path / 'adapter'}")
-
-
-def close(watchers: list[Any]) -> None:
-    """Tell watchers that it is over."""
-    for watcher in watchers:
-        watcher.close()
-
-
-def watchers_of(trainer: Trainer, wandb: str | None) -> list[Any]:
-    """TensorBoard, the bar at the terminal, and W&B if asked for."""
-    from memory_r1.cli.output import console
-    from memory_r1.rl.watch import ProgressBar, TensorBoard, WandB
-
-    run = trainer.run
-    watchers: list[Any] = [TensorBoard(run.path / "tensorboard")]
-    if wandb is not None:
-        watchers.append(WandB(wandb, run.path.name, trainer.config.model_dump()))
-    watchers.append(ProgressBar(console(stderr=True), trainer.config.steps, trainer.progress.step))
-    return watchers
-
-
-def load_described(described: dict[str, Any]) -> TaskData:
-    """The tasks that a `DataConfig` describes."""
-    from pydantic import ValidationError
-
-    from memory_r1.errors import ConfigError
-    from memory_r1.rl.agent_tasks import DataConfig, load_tasks
-
-    try:
-        config = DataConfig(**described)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(f"--{first['loc'][0]} is wrong: {first['msg']}.") from error
-    return load_tasks(config)
-
-
-def _parsed(settings: list[str]) -> dict[str, Any]:
+def _parsed(option: str, settings: list[str] | None) -> dict[str, Any]:
     from memory_r1.errors import ConfigError
 
     found: dict[str, Any] = {}
-    for setting in settings:
+    for setting in settings or []:
         name, equals, value = setting.partition("=")
         if not equals:
-            raise ConfigError(f"--set {setting} has no value.", hint="Write --set NAME=VALUE.")
+            raise ConfigError(f"{option} {setting} has no value.", hint=f"Write {option} NAME=VALUE.")
         try:
             found[name] = json.loads(value)
         except ValueError:
             found[name] = value
     return found
-
-
-def next_folder(name: str) -> Path:
-    """A folder for a run that is given none: the first free one of `runs/NAME-1`, `runs/NAME-2`, ..."""
-    taken = 1
-    while (folder := Path("runs") / f"{name}-{taken}").exists():
-        taken += 1
-    return folder

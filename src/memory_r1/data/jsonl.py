@@ -195,7 +195,7 @@ class _Reader:
         try:
             record = _LINE.validate_json(line)
         except ValidationError as error:
-            raise self._error(number, _explain(error)) from error
+            raise self._error(number, _explain(error), _hint(error)) from error
         match record:
             case _ConversationRecord():
                 self.finish()
@@ -216,7 +216,11 @@ class _Reader:
         turn_ids = {turn.id for session in sessions for turn in session.turns}
         for number, question in self._questions:
             for missing in [name for name in question.evidence if name not in turn_ids]:
-                raise self._error(number, f"evidence {missing!r} is no turn of this conversation")
+                raise self._error(
+                    number,
+                    f"evidence {missing!r} is no turn of this conversation",
+                    "Name a turn's id, or leave the evidence out.",
+                )
         spoke = dict.fromkeys(turn.speaker for session in sessions for turn in session.turns)
         speakers = tuple(self._head.speakers) if self._head and self._head.speakers else tuple(spoke)
         questions = tuple(question for _, question in self._questions)
@@ -257,11 +261,11 @@ class _Reader:
 
     def _claim(self, number: int, kind: str, name: str) -> None:
         if (kind, name) in self._seen:
-            raise self._error(number, f"there is already a {kind} {name!r}")
+            raise self._error(number, f"there is already a {kind} {name!r}", "Give each its own id.")
         self._seen.add((kind, name))
 
-    def _error(self, number: int, problem: str) -> InvalidInputError:
-        return InvalidInputError(f"{self.source}, line {number}: {problem}.")
+    def _error(self, number: int, problem: str, hint: str = "") -> InvalidInputError:
+        return InvalidInputError(f"{self.source}, line {number}: {problem}.", hint=hint)
 
 
 def _explain(error: ValidationError) -> str:
@@ -269,3 +273,10 @@ def _explain(error: ValidationError) -> str:
     # the union's tag comes first in the path; the user's own key names follow it
     path = ".".join(str(part) for part in first["loc"][1:])
     return f"{path}: {first['msg']}" if path else first["msg"].rstrip(".")
+
+
+def _hint(error: ValidationError) -> str:
+    first = error.errors()[0]
+    given = first["input"]
+    number = isinstance(given, int | float) and not isinstance(given, bool)
+    return f'Write it as a text: "{given}".' if first["type"] == "string_type" and number else ""

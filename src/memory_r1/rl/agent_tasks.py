@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,6 +19,7 @@ from memory_r1.agents.selector import make_extractor
 from memory_r1.config import reader_tokens
 from memory_r1.errors import ConfigError
 from memory_r1.lm.adapters import WEIGHTS_FILE
+from memory_r1.lm.base import LanguageModel
 from memory_r1.lm.factory import make_lm
 from memory_r1.lm.local import LocalLM
 from memory_r1.policies import NONE, Agent, chosen
@@ -26,16 +28,19 @@ from memory_r1.rl import build_conversations, build_synthetic
 from memory_r1.rl.answer_task import AnswerWorld
 from memory_r1.rl.bank_state import BankSearch, Cut
 from memory_r1.rl.boards import answer_boards, gathered
-from memory_r1.rl.build_options import AnswerOptions
+from memory_r1.rl.build_options import PAPER_MANAGER, SYNTHETIC_MANAGER, AnswerOptions, ExtractOptions, with_options
+from memory_r1.rl.endpoints import asked_model
 from memory_r1.rl.episode import Task
 from memory_r1.rl.extract_task import ExtractWorld
 from memory_r1.rl.fact_cache import FactCache
+from memory_r1.rl.judge import LmJudge
 from memory_r1.rl.launch import TaskData, file_hash, hold_out
 from memory_r1.rl.manager_task import ManagerWorld
 from memory_r1.rl.problems import Problem, read_problems
 from memory_r1.rl.prompt_task import read_prompt_tasks
 from memory_r1.rl.reader import FrozenReader
-from memory_r1.rl.rewards import weights_named
+from memory_r1.rl.rewards import weights_of
+from memory_r1.rl.teacher import TeacherConfig, digest, learn_from
 from memory_r1.rl.training_data import Part, TrainingData, make_tasks, open_data
 
 AgentName = Literal["extractor", "manager", "answerer"]
@@ -52,15 +57,24 @@ class DataConfig(BaseModel):
     held_out: str | None = None
     """The same; by default the data's own validation part, or else a tenth of the tasks."""
     rewards: str | None = None
-    """Mix of reward terms by name; `extract` for the extractor, else `default`."""
+    """Mix of reward terms by name, or terms with weights as `em=1,evidence=0.5`; `extract` for the extractor, else
+    `default`."""
+    judge: str | None = None
+    """Model that grades answers for the reward term `judge`, as in `make_lm`; its verdicts are kept on disk."""
+    teacher: TeacherConfig | None = None
+    """Plays the tasks; what it earned enough for is learnt from instead of them."""
+    build: dict[str, Any] = {}
+    """Options of the agent's builder by name; see `memory_r1.rl.build_options`."""
+    infer_evidence: bool = False
+    """Give questions that name no evidence the first turn that holds all words of their answer; a guess."""
     source: Literal["facts", "turns", "both"] = "facts"
     """What the Answer Agent's memories are made of."""
     together: bool = False
     """Problems for demonstrations. Answer Agent: questions share their memories (`rl.boards`), so that many fit into a
     prompt's cost. Memory Manager: every gold ruling, with questions or without, and `operation` is what is scored."""
-    memories: int | None = Field(None, ge=1)
-    """How many memories a question gets, trained and held-out ones alike; None: the product's dynamic cut, with the
-    tokens that suit the model."""
+    memories: Annotated[int, Field(ge=1)] | Literal["paper"] | None = None
+    """How many memories a question gets, trained and held-out ones alike. `paper`: 60, 30 for each of two speakers.
+    None: the product's dynamic cut, with the tokens that suit the model."""
     model: str = "bundled"
     """Counts tokens, answers as the frozen reader, and extracts the facts of conversations that have none."""
     reader: str | None = None
@@ -69,9 +83,20 @@ class DataConfig(BaseModel):
     """Adapter of the extractor; as for `reader`."""
     embedder: str = "minilm"
     facts_folder: str | None = None
-    """Where extracted facts are kept between runs; the models' cache folder if None."""
+    """Where extracted facts, and answers of judge and teacher, are kept between runs; the models' cache folder if
+    None."""
     seed: int = Field(0, ge=0)
     """Decides which tasks are held out."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A data set that was read and checked, and not worked on yet: conversations, problems, or tasks as they are."""
+
+    digest: str
+    data: TrainingData | None = None
+    problems: Sequence[Problem] = ()
+    tasks: Sequence[Task] | None = None
 
 
 class _Workshop:
@@ -84,47 +109,99 @@ class _Workshop:
         self.adapters = chosen(config.model, {agent: path for agent, path in named.items() if path is not None})
         self.lm = _local(config.model, self.adapters)
         self.prompts = Prompts.load()
-        self.cut = Cut(k=config.memories, budget_tokens=reader_tokens(config.model))
+        tokens = reader_tokens(config.model)
+        paper = Cut(preset="paper")
+        self.cut = paper if config.memories == "paper" else Cut(k=config.memories, budget_tokens=tokens)
         self.search = BankSearch(make_embedder(config.embedder))
         usual = {"extractor": "extract", "manager": "imitate" if config.together else "default", "answerer": "default"}
-        self.weights = weights_named(config.rewards or usual[config.agent])
+        self.weights = weights_of(config.rewards or usual[config.agent])
+        if config.build and config.together:
+            raise ConfigError("Problems to imitate have no options.", hint="Add --apart, or leave --build out.")
+        self.answering = with_options(AnswerOptions(source=config.source, cut=self.cut), self._built("answerer"))
+        self.extracting = with_options(ExtractOptions(), self._built("extractor"))
+        self.managing = with_options(PAPER_MANAGER, self._built("manager"))
+        self.managing_synthetic = with_options(SYNTHETIC_MANAGER, self._built("manager"))
+        self.judge = self._judge()
 
-    def open(self, name: str, part: Part = "train", *, together: bool = False) -> tuple[Sequence[Task], str]:
-        """Tasks and a hash of what they were made from."""
+    def _judge(self) -> LmJudge | None:
+        judge = self.config.judge
+        if (judge is None) != (not self.weights.judge):
+            lack = "there is no judge" if judge is None else "it has no weight"
+            raise ConfigError(
+                f"The rewards need a judge and the weight of its verdict; {lack}.",
+                hint="For example: --judge openai:NAME --rewards em=0.5,judge=0.5.",
+            )
+        if judge is None:
+            return None
+        return LmJudge(asked_model(judge, folder=self.config.facts_folder))
+
+    def _built(self, agent: Agent) -> dict[str, Any]:
+        return self.config.build if self.config.agent == agent else {}
+
+    def read(self, name: str, part: Part = "train", *, together: bool = False) -> _Read:
+        """Read a data set, and refuse what the agent cannot learn from."""
         path = Path(name).expanduser()
         if path.suffix == ".jsonl" and path.is_file():
             kind = _kind(path)
             if kind == "task":
-                return read_prompt_tasks(path), file_hash(path)
+                return _Read(file_hash(path), tasks=read_prompt_tasks(path))
             if kind == "problem":
-                return self._bind(read_problems(path)), file_hash(path)
+                return _Read(file_hash(path), problems=read_problems(path))
         data = open_data(name, part)
-        return self._bind(self._problems(data, together)), data.digest
+        if not data.synthetic:
+            if self.config.infer_evidence:
+                proven = tuple(build_conversations.infer_evidence(one) for one in data.conversations)
+                data = replace(data, conversations=proven)
+            self._check(data, together)
+        return _Read(data.digest, data)
 
-    def _problems(self, data: TrainingData, together: bool) -> Sequence[Problem]:
-        agent, options = self.config.agent, AnswerOptions(source=self.config.source, cut=self.cut)
-        if data.synthetic:
-            if agent == "extractor":
-                return build_synthetic.extract_problems(data.synthetic)
-            if agent == "manager":
-                imitated = self.config.together
-                build = build_synthetic.manager_demonstrations if imitated else build_synthetic.manager_problems
-                return build(data.synthetic, self.search)
-            if together:
-                return answer_boards(data.synthetic, self.search)
-            return build_synthetic.answer_problems(data.synthetic, self.search, options)
+    def tasks(self, read: _Read, *, together: bool = False) -> Sequence[Task]:
+        """The tasks of a data set."""
+        if read.tasks is not None:
+            return read.tasks
+        return self._bind(self._problems(read.data, together) if read.data else read.problems)
+
+    def _check(self, data: TrainingData, together: bool) -> None:
+        agent = self.config.agent
         if agent == "extractor":
             raise ConfigError(
                 f"{data.name} has no gold facts, so the extractor cannot learn from it.", hint="Use synthetic:COUNT."
             )
+        if agent == "manager" and self.config.together:
+            raise ConfigError(
+                f"{data.name} has no gold operations that the manager could imitate.",
+                hint="Use synthetic:COUNT, learn from a --teacher, or train by grpo or ppo.",
+            )
+        build_conversations.check_usable(
+            data.conversations,
+            agent,
+            source=data.name,
+            evidence=together,
+            unanswerable=self.managing.unanswerable,
+        )
+
+    def _problems(self, data: TrainingData, together: bool) -> Sequence[Problem]:
+        agent = self.config.agent
+        if data.synthetic:
+            if agent == "extractor":
+                return build_synthetic.extract_problems(data.synthetic, self.extracting)
+            if agent == "manager":
+                if self.config.together:
+                    return build_synthetic.manager_demonstrations(data.synthetic, self.search)
+                return build_synthetic.manager_problems(data.synthetic, self.search, self.managing_synthetic)
+            if together:
+                return answer_boards(data.synthetic, self.search)
+            return build_synthetic.answer_problems(data.synthetic, self.search, self.answering)
         facts = None
-        if agent == "manager" or self.config.source != "turns":
+        if (self.managing if agent == "manager" else self.answering).source != "turns":
             cache = FactCache(self._facts_folder(), self._extractor(), name=self._extractor_name())
             facts = {one.id: cache.facts(one) for one in data.conversations}
         if agent == "manager":
-            return build_conversations.manager_problems(data.conversations, self.search, facts=facts, source=data.name)
+            return build_conversations.manager_problems(
+                data.conversations, self.search, self.managing, facts=facts, source=data.name
+            )
         problems = build_conversations.answer_problems(
-            data.conversations, self.search, options, facts=facts, source=data.name
+            data.conversations, self.search, self.answering, facts=facts, source=data.name
         )
         if not together:
             return problems
@@ -138,12 +215,14 @@ class _Workshop:
             return make_tasks(problems, extract=ExtractWorld(self.lm, self.prompts, self.weights))
         if agent == "answerer":
             answerer = AnswerAgent(self.lm, self.prompts)
-            return make_tasks(problems, answer=AnswerWorld(answerer, self.weights))
+            return make_tasks(problems, answer=AnswerWorld(answerer, self.weights, judge=self.judge))
         reader = AnswerAgent(self.lm, self.prompts, adapter=self._named("answerer"))
         frozen = FrozenReader(reader)
         self.readers.append(frozen)
         manager = MemoryManager(self.lm, self.prompts, brief=True, embedder=self.search.embedder)
-        return make_tasks(problems, manager=ManagerWorld(manager, frozen, self.search, self.weights, self.cut))
+        shown = self.managing.candidates
+        world = ManagerWorld(manager, frozen, self.search, self.weights, self.cut, shown, self.judge)
+        return make_tasks(problems, manager=world)
 
     def use_reader(self, adapter: Path) -> None:
         """Let another adapter answer from now on."""
@@ -174,23 +253,42 @@ def _local(model: str, adapters: dict[str, str]) -> LocalLM:
     return lm
 
 
-def load_tasks(config: DataConfig) -> TaskData:
+def load_tasks(config: DataConfig, on_progress: Callable[[str], None] = lambda text: None) -> TaskData:
     """The tasks of an agent, and others held out from training.
+
+    Args:
+        config: Where they come from.
+        on_progress: Told now and then how far it is, where that takes long.
 
     Raises:
         ConfigError: A name is unknown, or the data does not suit the agent.
         InvalidInputError: A file cannot be read or used; the message names the line or the conversation.
+        TrainingError: The teacher earned nothing worth imitating.
+        EndpointError: The teacher or the judge failed for good.
     """
+    teacher: LanguageModel | None = None
+    if config.teacher is not None:
+        teacher = asked_model(config.teacher.model, max_tokens=config.teacher.max_tokens, folder=config.facts_folder)
     shop = _Workshop(config)
-    tasks, digest = shop.open(config.data, together=config.together)
-    about = {"data": config.data, "data_config": config.model_dump(mode="json")}
+    read = shop.read(config.data, together=config.together)
+    about: dict[str, Any] = {"data": config.data, "data_config": config.model_dump(mode="json")}
+    hashes = [read.digest]
     name, part = (config.held_out, "all") if config.held_out else _own_validation(config.data)
-    if name is None:
-        return TaskData(*hold_out(tasks, config.seed), {**about, "data_hash": digest}, shop.use_reader)
-    if name.startswith("synthetic") and part == "all":
+    if name is not None and name.startswith("synthetic") and part == "all":
         part = "validation"
-    held_out, other = shop.open(name, part)
-    return TaskData(tasks, held_out, {**about, "data_hash": f"{digest}+{other}"}, shop.use_reader)
+    # both are read before either is worked on, which may take hours
+    other = shop.read(name, part) if name is not None else None
+    tasks = shop.tasks(read, together=config.together)
+    if other is None:
+        tasks, held_out = hold_out(tasks, config.seed)
+    else:
+        held_out = list(shop.tasks(other))
+        hashes.append(other.digest)
+    if config.teacher is not None and teacher is not None:
+        taught, about["teacher"] = learn_from(teacher, tasks, config.teacher, seed=config.seed, on_progress=on_progress)
+        hashes.append(digest(taught))
+        tasks = taught
+    return TaskData(tasks, held_out, {**about, "data_hash": "+".join(hashes)}, shop.use_reader)
 
 
 def _own_validation(name: str) -> tuple[str | None, Part]:

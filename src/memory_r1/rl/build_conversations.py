@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from memory_r1.agents.grounding import overlap
 from memory_r1.agents.text import content_words
@@ -17,6 +18,8 @@ from memory_r1.rl.bank_state import Bank, BankSearch, Entry, NewFact
 from memory_r1.rl.build_options import AnswerOptions, ManagerOptions
 from memory_r1.rl.problems import AnswerProblem, ManagerProblem, check_problems
 from memory_r1.rl.retrieved import answer_problem, from_turns, turn_entries, turn_texts
+
+_ASK = 'Add lines such as {"type": "question", "text": ..., "answer": ..., "evidence": [TURN_ID]}.'
 
 Facts = Mapping[str, Mapping[str, Sequence[Fact]]]
 """Facts by conversation id and turn id, from `memory_r1.rl.fact_cache.FactCache`."""
@@ -105,6 +108,40 @@ def answer_problems(
             problems += [problem] if problem else []
     check_problems(problems, source)
     return problems
+
+
+def check_usable(
+    conversations: Sequence[Conversation],
+    agent: Literal["manager", "answerer"],
+    *,
+    source: str,
+    evidence: bool = False,
+    unanswerable: bool = False,
+) -> None:
+    """Refuse conversations that cannot give an agent a single episode, before their facts are extracted.
+
+    Args:
+        conversations: With their questions.
+        agent: Who is to learn.
+        source: What error messages call the data.
+        evidence: The Answer Agent's questions must name theirs, too, unless they have no answer.
+        unanswerable: The Memory Manager's questions may have no answer.
+
+    Raises:
+        InvalidInputError: No question can be used.
+    """
+    asked = [question for one in conversations for question in one.questions]
+    if agent == "manager":
+        usable = any(one.evidence and (unanswerable or one.answer is not None) for one in asked)
+        lack = "no question has an answer and evidence that names its turns"
+    else:
+        usable = any(one.evidence or one.answer is None or not evidence for one in asked)
+        lack = "no question has evidence, without which there is nothing to imitate"
+    if not usable:
+        raise InvalidInputError(
+            f"{source} holds no usable episode: {lack if asked else 'it asks nothing'}.",
+            hint="Name the turns that answers rest on, or try --infer-evidence." if asked else _ASK,
+        )
 
 
 def infer_evidence(conversation: Conversation) -> Conversation:

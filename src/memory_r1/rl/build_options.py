@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from memory_r1.errors import ConfigError
 from memory_r1.rl.bank_state import Cut
@@ -109,8 +112,51 @@ def _share(name: str, value: float) -> None:
         raise ConfigError(f"{name}={value} is not between 0 and 1.")
 
 
+_Options = TypeVar("_Options", ManagerOptions, AnswerOptions, ExtractOptions)
+
+
+def with_options(default: _Options, given: Mapping[str, Any]) -> _Options:
+    """Options with some of them chosen by name.
+
+    Args:
+        default: The others.
+        given: Values by name, e.g. from the command line.
+
+    Raises:
+        ConfigError: There is no such option, or a value does not suit it.
+
+    Example:
+        >>> with_options(PAPER_MANAGER, {"window_turns": 24}).window_turns
+        24
+    """
+    known = names(type(default))
+    if unknown := sorted(set(given) - set(known)):
+        raise ConfigError(f"There is no option {unknown[0]!r} here.", hint=f"Known: {', '.join(known)}.")
+    values = {one.name: getattr(default, one.name) for one in fields(default)}
+    try:
+        return TypeAdapter(type(default)).validate_python({**values, **given})
+    except ValidationError as error:
+        first = error.errors()[0]
+        if isinstance(own := first.get("ctx", {}).get("error"), ConfigError):
+            raise own from error
+        raise ConfigError(f"The option {first['loc'][0]} is wrong: {first['msg']}.") from error
+
+
+def names(options: type[ManagerOptions] | type[AnswerOptions] | type[ExtractOptions]) -> list[str]:
+    """The options that can be chosen by name; a question's number of memories is not one of them.
+
+    Example:
+        >>> names(ExtractOptions)
+        ['context_turns', 'nothing', 'seed']
+    """
+    return [one.name for one in fields(options) if one.name not in ("cut", "source") or options is ManagerOptions]
+
+
 PAPER_MANAGER = ManagerOptions()
 """Memory-R1's Algorithm 1."""
 
 PAPER_ANSWER = AnswerOptions(cut=Cut(preset="paper"), unanswerable=False)
 """Memory-R1's Algorithm 2: top 30 for each of two speakers."""
+
+SYNTHETIC_MANAGER = ManagerOptions(link="memory", guards=2, unanswerable=True)
+"""For synthetic conversations, which know which questions rest on which memory."""

@@ -10,7 +10,7 @@ from memory_r1.bank.operation import OperationKind
 from memory_r1.data.conversation import Question
 from memory_r1.data.synthetic import GoldAnswer, GoldOperation, GoldTurn, SyntheticConversation
 from memory_r1.rl.bank_state import Bank, BankSearch, GoldRuling, NewFact
-from memory_r1.rl.build_options import AnswerOptions, ExtractOptions, ManagerOptions
+from memory_r1.rl.build_options import SYNTHETIC_MANAGER, AnswerOptions, ExtractOptions, ManagerOptions
 from memory_r1.rl.gold_bank import places_of, relevant_ids, separate_bank, stages_of
 from memory_r1.rl.problems import AnswerProblem, ExtractProblem, ManagerProblem
 from memory_r1.rl.retrieved import answer_problem, from_turns, turn_entries, with_targets
@@ -29,7 +29,7 @@ def manager_problems(
         search: Finds the candidates; the memory that the gold operation concerns is always among them.
         options: See `ManagerOptions`.
     """
-    options = options or ManagerOptions(link="memory", guards=2, unanswerable=True)
+    options = options or SYNTHETIC_MANAGER
     views = ("fact", "said") if options.stored == "mixed" else (options.stored,)
     return [
         problem

@@ -83,11 +83,13 @@ class TrainConfig(BaseModel):
     entropy: float = Field(0.0, ge=0)
     """Weight of an entropy bonus."""
 
+    # SFT and GRPO
+    average: Literal["sequence", "token", "constant"] = "sequence"
+    """How tokens are averaged: GRPO, DAPO, Dr. GRPO. SFT: `token` unless set, so that each token counts the same."""
+
     # GRPO
     scale: Literal["std", "none"] = "std"
     """Divide advantages by the group's standard deviation, or not (Dr. GRPO)."""
-    average: Literal["sequence", "token", "constant"] = "sequence"
-    """How tokens are averaged: GRPO, DAPO, Dr. GRPO."""
     zero_variance: Literal["keep", "drop", "resample"] = "drop"
     """Groups whose rewards are all equal: learn their KL alone, leave them out, or sample others for them (DAPO)."""
     resample_rounds: int = Field(2, ge=0)
@@ -132,7 +134,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 usual values where it is silent (G, KL); for GPUs. `tiny`: to see whether everything runs."""
 
 BY_ALGORITHM: Mapping[Algorithm, Mapping[str, Any]] = {
-    "sft": {"lr": 3e-4, "prompts": 16, "schedule": "linear"},
+    "sft": {"lr": 3e-4, "prompts": 16, "schedule": "linear", "average": "token"},
     "grpo": {},
     # a critic learns from more than one look at the same rollouts
     "ppo": {"epochs": 2},

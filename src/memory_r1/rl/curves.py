@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from memory_r1.rl.disk import replacing, writing
 
 PANELS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("reward", ("charts/reward", "eval/reward")),
@@ -25,6 +26,9 @@ def draw_curves(rows: Sequence[Mapping[str, Any]], path: Path, *, title: str) ->
         rows: Lines of `metrics.jsonl`.
         path: Where to.
         title: Above all panels.
+
+    Raises:
+        TrainingError: It cannot be written; the picture before is still there.
     """
     from matplotlib.figure import Figure  # a Figure of its own needs no display and no global state
 
@@ -44,6 +48,5 @@ def draw_curves(rows: Sequence[Mapping[str, Any]], path: Path, *, title: str) ->
         axes.set_title(name, fontsize=10)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=7)
-    temporary = path.with_name(f".{path.name}.new")
-    figure.savefig(temporary, format="png", dpi=110)
-    os.replace(temporary, path)
+    with writing(path), replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)

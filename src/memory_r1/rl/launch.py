@@ -14,6 +14,7 @@ from typing import Any
 from memory_r1.errors import TrainingError
 from memory_r1.rl.config import TrainConfig
 from memory_r1.rl.episode import Task
+from memory_r1.rl.preflight import check_free
 from memory_r1.rl.run_folder import RunFolder
 from memory_r1.rl.trainer import Trainer, shuffled
 from memory_r1.rl.watch import Watcher
@@ -34,10 +35,10 @@ class TaskData:
 
 
 def hold_out(tasks: Sequence[Task], seed: int = 0) -> tuple[list[Task], list[Task]]:
-    """Set a tenth of the tasks aside; none of fewer than ten."""
-    order = [tasks[index] for index in shuffled(len(tasks), seed, 0)]
-    count = int(len(tasks) * _HELD_OUT_SHARE)
-    return order[count:], order[:count]
+    """Set a tenth of the tasks aside; none of fewer than ten. The others stay in order, families together."""
+    order = shuffled(len(tasks), seed, 0)[: int(len(tasks) * _HELD_OUT_SHARE)]
+    aside = set(order)
+    return [task for index, task in enumerate(tasks) if index not in aside], [tasks[index] for index in order]
 
 
 def file_hash(*paths: Path) -> str:
@@ -46,17 +47,6 @@ def file_hash(*paths: Path) -> str:
     for path in paths:
         digest.update(path.read_bytes())
     return digest.hexdigest()
-
-
-def check_free(out: str | Path) -> None:
-    """See that a new run can have a folder, before any time is spent.
-
-    Raises:
-        TrainingError: There is something in it.
-    """
-    path = Path(out).expanduser()
-    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        raise TrainingError(f"The folder {out} is not empty.", hint="Give another --out, or --resume it.")
 
 
 def start_run(out: str | Path, config: TrainConfig, data: TaskData, watchers: Sequence[Watcher] = ()) -> Trainer:
@@ -69,8 +59,10 @@ def start_run(out: str | Path, config: TrainConfig, data: TaskData, watchers: Se
         watchers: Told of every step.
 
     Raises:
-        TrainingError: The folder is not empty, or there is no task.
-        MemoryR1Error: The model cannot be loaded, before the folder is made.
+        TrainingError: The folder is not empty or cannot be written, or there is nothing to learn from.
+        MemoryR1Error: The model cannot be loaded, or a prompt does not fit it.
+
+        After any of these there is no folder.
     """
     from memory_r1.rl.policy import Policy
 
@@ -86,22 +78,27 @@ def start_run(out: str | Path, config: TrainConfig, data: TaskData, watchers: Se
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "version": _version(),
     }
-    run = RunFolder.create(out, config, about)
-    return Trainer(config, data.tasks, data.held_out, run, policy=policy, watchers=watchers)
+    trainer = Trainer(config, data.tasks, data.held_out, RunFolder(out), policy=policy, watchers=watchers)
+    # last, so that what cannot be trained leaves no folder behind
+    RunFolder.create(out, config, about)
+    return trainer
 
 
 def resume_run(run: RunFolder, config: TrainConfig, data: TaskData, watchers: Sequence[Watcher] = ()) -> Trainer:
-    """A trainer that goes on from a run's last checkpoint.
+    """A trainer that goes on from a run's last checkpoint; from the beginning if it was killed before the first one.
 
     Raises:
-        TrainingError: The data is not what the run began with, or there is no usable checkpoint.
+        TrainingError: The data is not what the run began with, or the checkpoint is damaged.
     """
     if run.about().get("data_hash") != data.about.get("data_hash"):
         raise TrainingError(
             f"The data of {run.path} has changed since the run began.", hint="Restore it, or start a new run."
         )
     trainer = Trainer(config, data.tasks, data.held_out, run, watchers=watchers)
-    trainer.resume()
+    if run.checkpoints():
+        trainer.resume()
+    else:
+        run.cut_metrics(-1)
     return trainer
 
 

@@ -147,8 +147,7 @@ class Policy:
         self.updated()
 
     def _start_full(self) -> None:
-        if self.config.start is not None:
-            raise ConfigError("Full fine-tuning does not start from an adapter.", hint="Give the model's folder.")
+        check_full(self.config)
         if self.config.kl > 0 and self.config.algorithm != "sft":
             self._models["reference"] = copy.deepcopy(self.model)
         self._models["policy"] = self.model.float().requires_grad_(True)
@@ -224,6 +223,16 @@ class Policy:
 
     def _trained_roles(self) -> tuple[Role, ...]:
         return ("policy",) if self._value_head is None else ("policy", "critic")
+
+
+def check_full(config: TrainConfig) -> None:
+    """See that full fine-tuning is not asked to start from an adapter.
+
+    Raises:
+        ConfigError: It is.
+    """
+    if config.full and config.start is not None:
+        raise ConfigError("Full fine-tuning does not start from an adapter.", hint="Give the model's folder.")
 
 
 def model_source(spec: str) -> tuple[str, str]:

@@ -7,7 +7,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from memory_r1.rl.config import TrainConfig
 from memory_r1.rl.episode import Rollout
@@ -92,6 +92,7 @@ def card(run: RunFolder, config: TrainConfig, step: int, scores: Mapping[str, fl
         ("Trained by", f"{config.algorithm}, {step} of {config.steps} steps, {_kind(config)}"),
         ("Data", f"{about.get('data', 'not named')}, {about.get('tasks', '?')} tasks"),
         ("Data hash", about.get("data_hash", "unknown")),
+        *_teacher_row(about.get("teacher")),
         ("Command", f"`{about.get('command', 'called from Python')}`"),
         ("Seed", config.seed),
         ("Date", datetime.now(UTC).date().isoformat()),
@@ -117,6 +118,15 @@ def card(run: RunFolder, config: TrainConfig, step: int, scores: Mapping[str, fl
             "",
         ]
     )
+
+
+def _teacher_row(teacher: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    if teacher is None:
+        return []
+    told = (
+        f"{teacher['demonstrations']} rollouts that earned {teacher['least']:g} or more, of {teacher['samples']} each"
+    )
+    return [("Teacher", f"{teacher['model']}: {told}")]
 
 
 def _kind(config: TrainConfig) -> str:

@@ -91,8 +91,31 @@ def weights_named(name: str) -> Weights:
         return WEIGHTS[name]
     except KeyError:
         raise ConfigError(
-            f"There are no reward weights named {name!r}.", hint=f"Use one of: {', '.join(WEIGHTS)}."
+            f"There are no reward weights named {name!r}.",
+            hint=f"Use one of: {', '.join(WEIGHTS)}; or give terms their weights, e.g. em=1,evidence=0.5.",
         ) from None
+
+
+def weights_of(text: str) -> Weights:
+    """Weights as the command line writes them: the name of a mix, or terms with their weights.
+
+    Raises:
+        ConfigError: There is no such mix or term, or a weight is no number.
+
+    Example:
+        >>> weights_of("paper").em, weights_of("em=1,evidence=0.5").evidence
+        (1.0, 0.5)
+    """
+    if "=" not in text:
+        return weights_named(text)
+    pairs = [pair.partition("=") for pair in text.split(",")]
+    try:
+        values = {name.strip(): float(value) for name, _, value in pairs}
+    except ValueError as error:
+        raise ConfigError(
+            f"The reward weights {text!r} cannot be read.", hint="Write them as em=1,evidence=0.5."
+        ) from error
+    return weights_from(values)
 
 
 def weights_from(values: Mapping[str, float]) -> Weights:

@@ -13,13 +13,15 @@ tensorboard/         the same metrics for TensorBoard
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
+from zipfile import is_zipfile
 
 from memory_r1.errors import TrainingError
 from memory_r1.rl.config import TrainConfig
+from memory_r1.rl.disk import system_error, write_whole, writing
 
 if TYPE_CHECKING:
     from memory_r1.rl.policy import Policy
@@ -59,11 +61,13 @@ class RunFolder:
                     f"The folder {run.path} is not empty.",
                     hint="Give another --out, or --resume to go on with its run.",
                 )
-            _write_text(run.path / CONFIG_FILE, config.model_dump_json(indent=2))
+            write_whole(run.path / CONFIG_FILE, config.model_dump_json(indent=2))
             run.describe(format=FORMAT, **about)
             (run.path / METRICS_FILE).touch()
         except OSError as error:
-            raise TrainingError(f"{run.path} cannot be written: {error.strerror or error}.") from error
+            raise TrainingError(
+                f"{run.path} cannot be written: {error.strerror or error}.", hint="Give another --out."
+            ) from error
         return run
 
     @classmethod
@@ -98,7 +102,7 @@ class RunFolder:
     def describe(self, **more: Any) -> None:
         """Add to `run.json`."""
         known = self.about() if (self.path / RUN_FILE).exists() else {}
-        _write_text(self.path / RUN_FILE, json.dumps({**known, **more}, indent=2, ensure_ascii=False))
+        write_whole(self.path / RUN_FILE, json.dumps({**known, **more}, indent=2, ensure_ascii=False))
 
     def metrics(self) -> Iterator[dict[str, Any]]:
         """The lines of `metrics.jsonl`, a torn last one left out."""
@@ -113,19 +117,21 @@ class RunFolder:
 
     def add_metrics(self, row: Mapping[str, Any]) -> None:
         """Append a line to `metrics.jsonl`."""
-        with (self.path / METRICS_FILE).open("a", encoding="utf-8") as file:
+        path = self.path / METRICS_FILE
+        with writing(path), path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
     def cut_metrics(self, step: int) -> None:
         """Drop the lines after a step, which a resumed run writes again."""
         kept = [json.dumps(row) for row in self.metrics() if row["step"] <= step]
-        _write_text(self.path / METRICS_FILE, "".join(f"{line}\n" for line in kept))
+        write_whole(self.path / METRICS_FILE, "".join(f"{line}\n" for line in kept))
 
     def add_sample(self, step: int, text: str) -> None:
         """Write rollouts of a step to read."""
         folder = self.path / "samples"
-        folder.mkdir(exist_ok=True)
-        _write_text(folder / f"step-{step:06}.md", text)
+        with writing(folder):
+            folder.mkdir(exist_ok=True)
+        write_whole(folder / f"step-{step:06}.md", text)
 
     def save_checkpoint(self, step: int, state: Mapping[str, Any], *, keep: int) -> None:
         """Write a checkpoint, then drop old ones.
@@ -144,9 +150,10 @@ class RunFolder:
             try:
                 torch.save(dict(state), made / STATE_FILE)
             except RuntimeError as error:  # torch's writer reports a full disk as one
-                raise OSError(str(error).splitlines()[0]) from error
-        for old in self.checkpoints()[:-keep]:
-            shutil.rmtree(old)
+                raise system_error(made, error) from error
+        with writing(folder):
+            for old in self.checkpoints()[:-keep]:
+                shutil.rmtree(old)
 
     def checkpoints(self) -> list[Path]:
         """Folders of the checkpoints, oldest first."""
@@ -164,10 +171,12 @@ class RunFolder:
         if not found:
             raise TrainingError(f"{self.path} has no checkpoint to resume from.", hint="Start the run anew.")
         try:
+            if not is_zipfile(found[-1] / STATE_FILE):
+                raise ValueError("the file is cut off")
             state: dict[str, Any] = torch.load(found[-1] / STATE_FILE, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError) as error:
+        except (OSError, RuntimeError, EOFError, ValueError, UnpicklingError) as error:
             raise TrainingError(
-                f"The checkpoint {found[-1]} cannot be read: {error}", hint="Delete its folder to use the one before."
+                f"The checkpoint {found[-1]} cannot be read: {error}.", hint="Delete its folder to use the one before."
             ) from error
         return state
 
@@ -188,9 +197,3 @@ class RunFolder:
         if not isinstance(content, dict):
             raise TrainingError(f"{self.path} is not a run folder: {name} is no JSON object.")
         return content
-
-
-def _write_text(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)

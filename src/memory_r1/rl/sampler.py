@@ -12,6 +12,7 @@ from memory_r1.lm.base import Sampling
 from memory_r1.lm.generate import Prompt
 from memory_r1.rl.episode import Episode, Observation, Rollout, Step, Task
 from memory_r1.rl.policy import Policy
+from memory_r1.rl.prompt_task import PromptTask
 from memory_r1.rl.scoring import score_together
 
 
@@ -92,6 +93,17 @@ def encode(policy: Policy, observation: Observation, task_id: str) -> Prompt:
             hint="Retrieve fewer memories, leave the task out, or use a model with a longer context.",
         )
     return Prompt(tokens, head, observation.max_tokens)
+
+
+def check_prompts(policy: Policy, tasks: Sequence[Task]) -> None:
+    """See that the prompts of plain tasks fit, before any time is spent; agents fit their own to the model.
+
+    Raises:
+        PromptTooLongError: One does not; names the task.
+    """
+    for task in tasks:
+        if isinstance(task, PromptTask) and (observation := task.start().observe()) is not None:
+            encode(policy, observation, task.id)
 
 
 def _observe(games: Sequence[_Game]) -> list[tuple[_Game, Observation]]:

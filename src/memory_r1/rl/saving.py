@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from memory_r1.errors import TrainingError
 from memory_r1.lm.adapters import WEIGHTS_FILE
 from memory_r1.lm.chat import ChatTokenizer
+from memory_r1.lm.quiet import quiet_transformers
+from memory_r1.rl.disk import writing
 
 _UNFINISHED = ".writing-"
 
@@ -24,25 +25,21 @@ def whole_folder(target: Path) -> Iterator[Path]:
     Raises:
         TrainingError: It cannot be written; what was there before is still there.
     """
-    try:
+    with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         for leftover in target.parent.glob(f"{_UNFINISHED}*"):  # of a process that was killed
             shutil.rmtree(leftover, ignore_errors=True)
         temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=_UNFINISHED))
-    except OSError as error:
-        raise _unwritable(target, error) from error
-    try:
-        made = temporary / "made"
-        made.mkdir()
-        yield made
-        _flush(made)
-        if target.exists():
-            os.replace(target, temporary / "old")
-        os.replace(made, target)
-    except OSError as error:
-        raise _unwritable(target, error) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        try:
+            made = temporary / "made"
+            made.mkdir()
+            yield made
+            _flush(made)
+            if target.exists():
+                os.replace(target, temporary / "old")
+            os.replace(made, target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def save_adapter(peft: Any, name: str, folder: Path, *, base: str) -> None:
@@ -61,7 +58,8 @@ def save_adapter(peft: Any, name: str, folder: Path, *, base: str) -> None:
 
 def save_full(model: Any, tokenizer: ChatTokenizer, folder: Path) -> None:
     """Write a whole model and its tokenizer into a folder."""
-    model.save_pretrained(str(folder))
+    with quiet_transformers():
+        model.save_pretrained(str(folder))
     tokenizer.save(folder)
 
 
@@ -74,10 +72,3 @@ def _flush(folder: Path) -> None:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-
-
-def _unwritable(target: Path, error: OSError) -> TrainingError:
-    return TrainingError(
-        f"{target} cannot be written: {error.strerror or error}.",
-        hint="Make room or the folder writable, then go on from the last checkpoint with --resume.",
-    )

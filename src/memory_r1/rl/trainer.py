@@ -15,6 +15,7 @@ import torch
 from memory_r1.errors import TrainingError
 from memory_r1.rl.config import TrainConfig
 from memory_r1.rl.curves import draw_curves
+from memory_r1.rl.disk import write_whole
 from memory_r1.rl.episode import Rollout, Task, families
 from memory_r1.rl.grpo import GRPO
 from memory_r1.rl.learner import Learner, NotFinite
@@ -22,7 +23,7 @@ from memory_r1.rl.policy import Policy
 from memory_r1.rl.ppo import PPO
 from memory_r1.rl.readable import card, failed_batch, readable_rollouts, rollout_metrics
 from memory_r1.rl.run_folder import RunFolder
-from memory_r1.rl.sampler import Clock, play
+from memory_r1.rl.sampler import Clock, check_prompts, play
 from memory_r1.rl.samples import Sample
 from memory_r1.rl.sft import SFT, demonstrations
 from memory_r1.rl.watch import Watcher
@@ -55,7 +56,7 @@ class Trainer:
 
     Raises:
         TrainingError: There is no task.
-        PromptTooLongError: A demonstration does not fit (SFT).
+        PromptTooLongError: A demonstration (SFT) or the prompt of a plain task does not fit.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Trainer:
             self._demonstrations = demonstrations(self.policy, tasks)
             self._learner = Learner(self.policy, SFT(self.policy), config)
         else:
+            check_prompts(self.policy, tasks)
             self._algorithm = (GRPO if config.algorithm == "grpo" else PPO)(self.policy, config)
             self._learner = Learner(self.policy, self._algorithm, config)
 
@@ -146,9 +148,7 @@ class Trainer:
         try:
             row = self._imitate(step) if self.config.algorithm == "sft" else self._reinforce(step)
         except NotFinite as error:
-            self.run.path.joinpath("failed-batch.json").write_text(
-                failed_batch(error.samples, step + 1, self.policy), encoding="utf-8"
-            )
+            write_whole(self.run.path / "failed-batch.json", failed_batch(error.samples, step + 1, self.policy))
             raise
         self.progress.step = step + 1
         row["time/step"] = time.perf_counter() - started

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from memory_r1.errors import ConfigError
+from memory_r1.rl.disk import writing
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,29 +34,56 @@ class Watcher(Protocol):
 
 
 class TensorBoard:
-    """Writes event files.
+    """Writes an event file, each step at once.
 
     Args:
         folder: Where to.
+        after: The step that a resumed run goes on from, None for a new one. What earlier files say of later steps is
+            hidden.
+
+    Raises:
+        TrainingError: The file cannot be written.
     """
 
-    def __init__(self, folder: Path) -> None:
-        from tensorboardX import SummaryWriter
+    def __init__(self, folder: Path, *, after: int | None = None) -> None:
+        # tensorboardX's own SummaryWriter writes in a thread, where a full disk goes unseen and then ends the program
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
+        from tensorboardX.record_writer import RecordWriter
 
-        self._writer = SummaryWriter(str(folder))
+        # a name of its own, or a second writer of the same second would take the file's place
+        self._path = folder / f"events.out.tfevents.{time.time_ns()}.{os.getpid()}"
+        with writing(self._path):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._writer = RecordWriter(str(self._path))
+        self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
+        if after is not None:
+            log = SessionLog(status=SessionLog.START)
+            self._write(Event(wall_time=time.time(), step=after + 1, session_log=log))
 
     def step(self, row: Mapping[str, float]) -> None:
-        """Write a step's metrics."""
-        for name, value in row.items():
-            if name != "step":
-                self._writer.add_scalar(name, value, int(row["step"]))
+        """Write a step's metrics.
+
+        Raises:
+            TrainingError: They cannot be written.
+        """
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.proto.summary_pb2 import Summary
+
+        values = [Summary.Value(tag=name, simple_value=value) for name, value in row.items() if name != "step"]
+        self._write(Event(wall_time=time.time(), step=int(row["step"]), summary=Summary(value=values)))
 
     def note(self, text: str) -> None:
         """Not for machines."""
 
     def close(self) -> None:
-        """Write out what is left."""
-        self._writer.close()
+        """Close the file; what could not be written was told when it happened."""
+        with suppress(OSError):
+            self._writer.close()
+
+    def _write(self, event: Any) -> None:
+        with writing(self._path):
+            self._writer.write(event.SerializeToString())
+            self._writer.flush()
 
 
 class WandB:
@@ -68,10 +99,7 @@ class WandB:
     """
 
     def __init__(self, project: str, name: str, config: Mapping[str, Any]) -> None:
-        if importlib.util.find_spec("wandb") is None:
-            raise ConfigError(
-                "Weights & Biases is not installed.", hint="Run `pip install wandb`, or leave --wandb out."
-            )
+        check_wandb()
         wandb: Any = importlib.import_module("wandb")
         self._run = wandb.init(project=project, name=name, config=dict(config))
 
@@ -85,6 +113,16 @@ class WandB:
     def close(self) -> None:
         """End the run there."""
         self._run.finish()
+
+
+def check_wandb() -> None:
+    """See that Weights & Biases can be used.
+
+    Raises:
+        ConfigError: The package `wandb` is not installed.
+    """
+    if importlib.util.find_spec("wandb") is None:
+        raise ConfigError("Weights & Biases is not installed.", hint="Run `pip install wandb`, or leave --wandb out.")
 
 
 _SHOWN = (

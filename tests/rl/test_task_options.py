@@ -1,0 +1,91 @@
+"""Every choice in making tasks that the paper leaves open can be made from a run's configuration."""
+
+from __future__ import annotations
+
+import pytest
+
+from memory_r1.errors import ConfigError, InvalidInputError
+from memory_r1.rl.agent_tasks import DataConfig, load_tasks
+from memory_r1.rl.bank_state import Cut
+from memory_r1.rl.rewards import Weights, weights_of
+
+TURNS = "".join(
+    f'{{"type": "turn", "speaker": "{("Ann", "Bob")[n % 2]}", "text": "I have bought {n + 3} lamps in town {n}."}}\n'
+    for n in range(8)
+)
+OWN = (
+    '{"type": "session", "id": "S1", "time": "2024-01-14T19:10:00Z"}\n'
+    + TURNS
+    + '{"type": "question", "text": "How many lamps in town 6?", "answer": "9 lamps", "evidence": ["S1:7"]}\n'
+    + '{"type": "question", "text": "How many lamps in town 7?", "answer": "10 lamps"}\n'
+)
+
+
+@pytest.fixture
+def made(make_tiny, tmp_path, tmp_path_factory):
+    """The tasks of a configuration; the model only counts tokens."""
+    model = str(make_tiny(tmp_path_factory.mktemp("roomy"), max_position_embeddings=16_384))
+    (tmp_path / "own.jsonl").write_text(OWN, encoding="utf-8")
+
+    def make(agent, **changes):
+        shape = {"data": str(tmp_path / "own.jsonl"), "model": model, "embedder": "hash"}
+        data = load_tasks(DataConfig(agent=agent, **{**shape, **changes}))
+        return [*data.tasks, *data.held_out]
+
+    return make
+
+
+def test_the_bank_s_window_is_chosen_by_name(made):
+    [whole] = made("manager", build={"source": "turns"})
+    [short] = made("manager", build={"source": "turns", "window_turns": 2})
+    [replay] = made("manager", build={"source": "turns", "window_turns": 2, "bank": "empty"})
+    assert len(whole.problem.bank) == 6
+    assert len(short.problem.bank) == 2
+    assert (len(replay.problem.bank), len(replay.problem.facts)) == (0, 3)
+
+
+def test_more_candidates_are_shown(made):
+    [usual] = made("manager", build={"source": "turns"})
+    [more] = made("manager", build={"source": "turns", "candidates": 5})
+    assert (len(usual.problem.candidates), len(more.problem.candidates)) == (3, 5)
+    assert (usual._world.candidates, more._world.candidates) == (3, 5)
+
+
+def test_the_paper_s_memories_are_shared_among_speakers(made):
+    few = made("answerer", source="turns", memories=2)
+    all_of_both = made("answerer", source="turns", memories="paper")
+    assert [len(one.problem.memories) for one in few] == [2, 2]
+    assert [len(one.problem.memories) for one in all_of_both] == [8, 8]
+
+
+def test_the_paper_s_cut_goes_to_the_manager_s_reader_too(made):
+    [one] = made("manager", build={"source": "turns"}, memories="paper")
+    assert one._world.cut == Cut(preset="paper")
+
+
+def test_evidence_is_guessed_where_it_is_wished(made):
+    assert [one.problem.relevant is None for one in made("answerer", source="turns", memories=8)] == [False, True]
+    assert len(made("manager", build={"source": "turns"}, infer_evidence=True)) == 2
+    assert all(one.problem.relevant for one in made("answerer", source="turns", memories=8, infer_evidence=True))
+
+
+def test_rewards_are_weighed_by_term(made):
+    [one, _] = made("answerer", source="turns", rewards="em=1, evidence=0.5")
+    assert one._world.weights == Weights(em=1, evidence=0.5)
+
+
+@pytest.mark.parametrize("text", ["em", "em=1,judge", "em=nan", "em=0", "em=1,=2"])
+def test_weights_that_cannot_be_read_are_refused(text):
+    with pytest.raises(ConfigError):
+        weights_of(text)
+
+
+def test_an_option_of_another_agent_is_refused(made):
+    with pytest.raises(ConfigError, match="no option 'window_turns' here"):
+        made("answerer", build={"window_turns": 3})
+
+
+def test_a_file_that_is_held_out_is_read_before_facts_are_extracted(made, tmp_path, monkeypatch):
+    monkeypatch.setattr("memory_r1.rl.fact_cache.FactCache.facts", None)
+    with pytest.raises(InvalidInputError, match="cannot be read"):
+        made("manager", held_out=str(tmp_path / "none.jsonl"))
