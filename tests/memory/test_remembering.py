@@ -153,7 +153,7 @@ def test_plan_says_what_add_would_do_and_writes_nothing(memory, script, ann) -> 
 
 def test_a_plan_of_several_facts_lets_later_ones_see_earlier_ones(memory, script, ann) -> None:
     script.decide = lambda prompt: json.dumps(
-        {"op": "UPDATE", "id": 0, "text": BOTH} if SCOUT in prompt.splitlines()[-1] else {"op": "ADD"}
+        {"op": "UPDATE", "id": 0, "text": BOTH} if SCOUT in prompt.rpartition("New fact: ")[2] else {"op": "ADD"}
     )
     planned = memory.plan([ann(BUDDY), ann(SCOUT)], user_id="ann")
     assert [p.kind for p in planned] == ["ADD", "UPDATE"]

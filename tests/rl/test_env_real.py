@@ -27,7 +27,7 @@ def test_the_bundled_model_plays_and_reads(bundled_lm):
     for episode, done in zip(episodes, bundled_lm.complete([one.chat for one in seen], sampling), strict=True):
         episode.act(done.text, done.finish)
     rewards = score_together(episodes)
-    assert all({"em", "f1", "format", "budget", "safety"} == set(reward.parts) for reward in rewards)
+    assert all({"em", "f1", "format", "budget", "safety", "operation"} == set(reward.parts) for reward in rewards)
     asked = reader.asked
     assert 0 < asked <= sum(len(episode.asks()) for episode in episodes)
     assert score_together(episodes) == rewards

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 RULE_POLICY = "rule"
 """The policy named in a ruling that needed no model."""
 
+# the bundled model's name
+_TOO_SMALL = "smollm2-135m-instruct"
+
 # characters of a text that a brief prompt shows: its beginning, and the end, where the latest news was put
 _LONGEST_BRIEF = 160
 _BRIEF_BEGINNING = 100
@@ -52,6 +55,8 @@ class MemoryManager:
         policy: Name of the policy in rulings; model and adapter if None.
         brief: Show only the beginning and the end of long texts. A memory shown that way can be added to and retired,
             and is never rewritten. None: only if there is an adapter, since trained policies are small and learn so.
+        merges: Whether it may word a memory anew; else UPDATE always puts the fact behind the memory. None: unless it
+            is the bundled model untrained, which writes the fact and drops what was known.
         embedder: For telling the model how alike a fact and each memory are, which a small one cannot see by itself.
             The shipped policy is used to `minilm`'s figures. None: it is not told.
     """
@@ -64,9 +69,11 @@ class MemoryManager:
         adapter: str | None = None,
         policy: str | None = None,
         brief: bool | None = None,
+        merges: bool | None = None,
         embedder: Embedder | None = None,
     ) -> None:
         self._lm = lm
+        self._merges = (adapter is not None or lm.name != _TOO_SMALL) if merges is None else merges
         self._embedder = embedder
         self._brief = adapter is not None if brief is None else brief
         self._prompt = prompts.manage
@@ -136,8 +143,9 @@ class MemoryManager:
     ) -> Ruling:
         """Turn a completion into a ruling: parse it, and check that its text is made of what the model was given."""
         parsed = parse_decision(completion.text, [memory.text for memory in candidates], shown=prompt.shown)
-        if parsed.kind is OperationKind.UPDATE and not self.shows_whole(candidates[parsed.target or 0].text):
-            parsed = replace(parsed, text=None)
+        if parsed.kind is OperationKind.UPDATE and parsed.target is not None:
+            whole = self._merges and self.shows_whole(candidates[parsed.target].text)
+            parsed = parsed if whole else replace(parsed, text=None)
         parsed = _grounded(_unless_known(parsed, fact, candidates), fact, candidates)
         text = parsed.text if parsed.text is not None else fact.text
         if parsed.kind is OperationKind.UPDATE and parsed.target is not None and parsed.text is None:
