@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from memory_r1.bench.around import AroundLM
 from memory_r1.errors import StoreError
 from memory_r1.lm.base import Completion, Message, Sampling
 
@@ -113,7 +114,7 @@ class CompletionCache:
             raise StoreError(f"The cache {self.path} failed: {error}.", hint="Check the disk.") from error
 
 
-class CachedLM:
+class CachedLM(AroundLM):
     """A language model that answers what it was asked before from a cache.
 
     A completion's `seconds` and tokens are those of the time when it was computed. What is sampled without a seed is
@@ -129,23 +130,14 @@ class CachedLM:
     def __init__(
         self, inner: LanguageModel, cache: CompletionCache, *, identity: str, adapters: Mapping[str, str] | None = None
     ) -> None:
-        self._inner, self._cache, self._identity = inner, cache, identity
+        super().__init__(inner)
+        self._cache, self._identity = cache, identity
         self._adapters = dict(adapters or {})
         self._guard = threading.Lock()
         self.hits = 0
         """Completions that came from the cache."""
         self.misses = 0
         """Completions that had to be computed."""
-
-    @property
-    def name(self) -> str:
-        """The model's own."""
-        return self._inner.name
-
-    @property
-    def context_length(self) -> int:
-        """The model's own."""
-        return self._inner.context_length
 
     def complete(
         self,
@@ -175,13 +167,6 @@ class CachedLM:
             self._cache.put(made)
             known.update(made)
         return [known[key] for key in keys]
-
-    def count_tokens(self, chat: Sequence[Message]) -> int:
-        """The model's own count."""
-        return self._inner.count_tokens(chat)
-
-    def close(self) -> None:
-        """Leaves the model open."""
 
     def _key(self, chat: Sequence[Message], sampling: Sampling, adapter: str | None) -> bytes:
         weights = None if adapter is None else self._adapters.get(adapter, adapter)

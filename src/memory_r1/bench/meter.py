@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from memory_r1.bench.around import AroundLM
 from memory_r1.bench.system import Cost
 from memory_r1.errors import ConfigError
 from memory_r1.lm.base import Completion, Message, Sampling
@@ -19,7 +20,7 @@ class Stopped(BaseException):
     """The run is to end; no system should take it for an error of its own, so it is not an `Exception`."""
 
 
-class MeteredLM:
+class MeteredLM(AroundLM):
     """A language model as one system sees it: with the system's adapters, and with a count of what is asked.
 
     Args:
@@ -37,22 +38,12 @@ class MeteredLM:
         stop: threading.Event | None = None,
         on_call: Callable[[int], None] | None = None,
     ) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._adapters = adapters
         self._stop, self._on_call = stop, on_call
         self._lock = threading.Lock()
         self._total = Cost()
         self._waited = 0.0
-
-    @property
-    def name(self) -> str:
-        """The model's own."""
-        return self._inner.name
-
-    @property
-    def context_length(self) -> int:
-        """The model's own."""
-        return self._inner.context_length
 
     @property
     def total(self) -> Cost:
@@ -90,13 +81,6 @@ class MeteredLM:
         if self._on_call is not None:
             self._on_call(calls)
         return completions
-
-    def count_tokens(self, chat: Sequence[Message]) -> int:
-        """The model's own count."""
-        return self._inner.count_tokens(chat)
-
-    def close(self) -> None:
-        """Leaves the model open."""
 
     def _named(self, adapter: str | None) -> str | None:
         if adapter is None or self._adapters is None:
