@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from memory_r1.bench.around import AroundLM
-from memory_r1.errors import StoreError
+from memory_r1.bench.kept import KeptFile
 from memory_r1.lm.base import Completion, Message, Sampling
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ _AT_ONCE = 32
 """Completions asked for between two writes: what a kill may cost."""
 
 
-class CompletionCache:
+class CompletionCache(KeptFile):
     """A SQLite file of completions by key. Safe for many threads and processes.
 
     Args:
@@ -36,23 +35,8 @@ class CompletionCache:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path).expanduser()
-        self._lock = threading.Lock()
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(self.path, timeout=60, check_same_thread=False, isolation_level=None)
-        except (OSError, sqlite3.Error) as error:
-            raise StoreError(f"The cache {self.path} cannot be opened: {error}.", hint="Name another one.") from error
-        try:
-            self._prepare()
-        except sqlite3.Error as error:
-            self._connection.close()
-            raise StoreError(
-                f"{self.path} is no cache of completions: {error}.", hint="Delete the file, or name another one."
-            ) from error
-        except BaseException:
-            self._connection.close()
-            raise
+        columns = "key BLOB PRIMARY KEY, value TEXT NOT NULL"
+        super().__init__(path, "completions", columns, options="WITHOUT ROWID", version=FORMAT)
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, Completion]:
         """The completions that are known.
@@ -60,13 +44,7 @@ class CompletionCache:
         Raises:
             StoreError: The file cannot be read.
         """
-        found: dict[bytes, Completion] = {}
-        with self._lock:
-            for key in keys:
-                row = self._run("SELECT value FROM completions WHERE key = ?", (key,)).fetchone()
-                if row is not None:
-                    found[key] = _decode(row[0])
-        return found
+        return {key: _decode(value) for key, value in self.values("value", keys).items()}
 
     def put(self, completions: Mapping[bytes, Completion]) -> None:
         """Keep completions, in one transaction.
@@ -74,44 +52,7 @@ class CompletionCache:
         Raises:
             StoreError: The disk is full, or the file cannot be written.
         """
-        with self._lock:
-            self._run("BEGIN IMMEDIATE")
-            try:
-                for key, completion in completions.items():
-                    self._run("INSERT OR REPLACE INTO completions VALUES (?, ?)", (key, _encode(completion)))
-                self._run("COMMIT")
-            except BaseException:
-                self._connection.rollback()
-                raise
-
-    def __len__(self) -> int:
-        with self._lock:
-            return int(self._run("SELECT count(*) FROM completions").fetchone()[0])
-
-    def close(self) -> None:
-        """Close the file; a second call does nothing."""
-        with self._lock:
-            self._connection.close()
-
-    def _prepare(self) -> None:
-        execute = self._connection.execute
-        (found,) = execute("PRAGMA user_version").fetchone()
-        tables = {name for (name,) in execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        if tables and (found != FORMAT or "completions" not in tables):
-            raise StoreError(
-                f"{self.path} is no cache of completions of this version.", hint="Delete the file, or name another one."
-            )
-        execute("PRAGMA journal_mode = WAL")
-        # a power cut may cost the last completions; a killed process costs none
-        execute("PRAGMA synchronous = NORMAL")
-        execute("CREATE TABLE IF NOT EXISTS completions (key BLOB PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
-        execute(f"PRAGMA user_version = {FORMAT}")
-
-    def _run(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
-        try:
-            return self._connection.execute(statement, values)
-        except sqlite3.Error as error:
-            raise StoreError(f"The cache {self.path} failed: {error}.", hint="Check the disk.") from error
+        self.keep((key, _encode(completion)) for key, completion in completions.items())
 
 
 class CachedLM(AroundLM):

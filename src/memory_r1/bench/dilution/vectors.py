@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from memory_r1.errors import StoreError
+from memory_r1.bench.kept import KeptFile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,10 +21,9 @@ FORMAT = 1
 
 _AT_ONCE = 256
 """Texts embedded between two writes: what a kill may cost."""
-_ASKED_AT_ONCE = 500
 
 
-class VectorFile:
+class VectorFile(KeptFile):
     """A SQLite file of vectors by key. Safe for many threads and processes.
 
     Args:
@@ -37,18 +34,7 @@ class VectorFile:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path).expanduser()
-        self._lock = threading.Lock()
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(self.path, timeout=60, check_same_thread=False, isolation_level=None)
-        except (OSError, sqlite3.Error) as error:
-            raise StoreError(f"The cache {self.path} cannot be opened: {error}.", hint="Name another one.") from error
-        try:
-            self._prepare()
-        except BaseException:
-            self._connection.close()
-            raise
+        super().__init__(path, "vectors", "key BLOB NOT NULL UNIQUE, vector BLOB NOT NULL", version=FORMAT)
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """The vectors that are known, as bytes.
@@ -56,13 +42,7 @@ class VectorFile:
         Raises:
             StoreError: The file cannot be read.
         """
-        found: dict[bytes, bytes] = {}
-        with self._lock:
-            for start in range(0, len(keys), _ASKED_AT_ONCE):
-                part = keys[start : start + _ASKED_AT_ONCE]
-                marks = ", ".join("?" * len(part))
-                found.update(self._run(f"SELECT key, vector FROM vectors WHERE key IN ({marks})", part).fetchall())
-        return found
+        return self.values("vector", keys)
 
     def known(self, keys: Sequence[bytes]) -> set[bytes]:
         """Which keys have a vector.
@@ -70,13 +50,7 @@ class VectorFile:
         Raises:
             StoreError: The file cannot be read.
         """
-        found: set[bytes] = set()
-        with self._lock:
-            for start in range(0, len(keys), _ASKED_AT_ONCE):
-                part = keys[start : start + _ASKED_AT_ONCE]
-                marks = ", ".join("?" * len(part))
-                found.update(row[0] for row in self._run(f"SELECT key FROM vectors WHERE key IN ({marks})", part))
-        return found
+        return set(self.values("1", keys))
 
     def put(self, vectors: Iterable[tuple[bytes, bytes]]) -> None:
         """Keep vectors, in one transaction.
@@ -84,44 +58,7 @@ class VectorFile:
         Raises:
             StoreError: The disk is full, or the file cannot be written.
         """
-        with self._lock:
-            self._run("BEGIN IMMEDIATE")
-            try:
-                for pair in vectors:
-                    self._run("INSERT OR REPLACE INTO vectors (key, vector) VALUES (?, ?)", pair)
-                self._run("COMMIT")
-            except BaseException:
-                self._connection.rollback()
-                raise
-
-    def close(self) -> None:
-        """Close the file; a second call does nothing."""
-        with self._lock:
-            self._connection.close()
-
-    def _prepare(self) -> None:
-        execute = self._connection.execute
-        foreign = StoreError(
-            f"{self.path} is no cache of vectors of this version.", hint="Delete the file, or name another --cache."
-        )
-        try:
-            (found,) = execute("PRAGMA user_version").fetchone()
-            tables = {name for (name,) in execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            if tables and (found != FORMAT or "vectors" not in tables):
-                raise foreign
-            execute("PRAGMA journal_mode = WAL")
-            # a power cut may cost the last vectors; a killed process costs none
-            execute("PRAGMA synchronous = NORMAL")
-            execute("CREATE TABLE IF NOT EXISTS vectors (key BLOB NOT NULL UNIQUE, vector BLOB NOT NULL)")
-            execute(f"PRAGMA user_version = {FORMAT}")
-        except sqlite3.Error as error:
-            raise foreign from error
-
-    def _run(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
-        try:
-            return self._connection.execute(statement, values)
-        except sqlite3.Error as error:
-            raise StoreError(f"The cache {self.path} failed: {error}.", hint="Check the disk.") from error
+        self.keep(vectors)
 
 
 class KeptEmbedder:
