@@ -9,6 +9,20 @@ import typer
 
 from memory_r1.cli.bench_dilute import dilute
 from memory_r1.cli.bench_operations import operations
+from memory_r1.cli.bench_options import (
+    ASKED,
+    DATA_HELP,
+    MODELS,
+    RUN,
+    CacheOption,
+    ConversationsOption,
+    EmbedderOption,
+    LimitOption,
+    ModelOption,
+    PartOption,
+    RunJsonOption,
+    named_ids,
+)
 from memory_r1.cli.bench_report import compare, report
 from memory_r1.cli.bench_scoring import BOTH, judge, rescore
 from memory_r1.cli.bench_seeds import seeds
@@ -19,7 +33,7 @@ if TYPE_CHECKING:
     from memory_r1.cli.bench_scoring import Judges
     from memory_r1.config import Settings
 
-ASKED, SYSTEMS, MODELS, JUDGES, RUN = "What is asked", "Who answers", "Models and limits", "Who judges", "How it runs"
+SYSTEMS, JUDGES = "Who answers", "Who judges"
 
 DEFAULT_SYSTEMS = ("none", "full-context", "rag", "rag-hybrid", "add-all", "memory-r1")
 DEFAULT_READER_TOKENS, DEFAULT_ANSWER_TOKENS = 1500, 96
@@ -41,21 +55,15 @@ def run(
         typer.Option(
             metavar="DATA",
             rich_help_panel=ASKED,
-            help="locomo, longmemeval or msc, each also with :PATH; synthetic:COUNT@SEED; or a .jsonl.",
+            help=DATA_HELP,
         ),
     ] = None,
-    part: Annotated[
-        str | None, typer.Option(rich_help_panel=ASKED, help="train, validation, test or all; test where there is one.")
-    ] = None,
+    part: PartOption = None,
     adversarial: Annotated[
         bool | None, typer.Option("--adversarial", rich_help_panel=ASKED, help="LoCoMo's category 5 too.")
     ] = None,
-    conversations: Annotated[
-        str | None, typer.Option(metavar="IDS", rich_help_panel=ASKED, help="Only these, e.g. conv-41,conv-42.")
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, rich_help_panel=ASKED, help="Only so many questions, drawn by category.")
-    ] = None,
+    conversations: ConversationsOption = None,
+    limit: LimitOption = None,
     seed: Annotated[int | None, typer.Option(rich_help_panel=ASKED, help="Of the draw (0).")] = None,
     audit: Annotated[
         str | None,
@@ -88,13 +96,8 @@ def run(
         list[str] | None,
         typer.Option("--option", metavar="SYSTEM:NAME=VALUE", rich_help_panel=SYSTEMS, help="Of a system; repeatable."),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", rich_help_panel=MODELS, help="bundled, a path or hub id, http://HOST/v1#NAME."),
-    ] = None,
-    embedder: Annotated[
-        str | None, typer.Option(metavar="NAME", rich_help_panel=MODELS, help="minilm, hash, ...")
-    ] = None,
+    model: ModelOption = None,
+    embedder: EmbedderOption = None,
     reader_tokens: Annotated[
         int | None, typer.Option(min=1, rich_help_panel=MODELS, help="Most tokens of memories for the reader (1500).")
     ] = None,
@@ -128,13 +131,8 @@ def run(
     concurrency: Annotated[
         int, typer.Option(min=1, rich_help_panel=RUN, help="Conversations at once, against an endpoint.")
     ] = 1,
-    cache: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", rich_help_panel=RUN, help="Completions and facts kept between runs."),
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", rich_help_panel=RUN, help="Print JSON for programs to read.")
-    ] = False,
+    cache: CacheOption = None,
+    as_json: RunJsonOption = False,
 ) -> None:
     """Let systems read conversations and answer questions; a run that was stopped goes on with --resume.
 
@@ -266,12 +264,11 @@ def _settings(request: dict[str, Any]) -> Settings:
 def _open_data(request: dict[str, Any]) -> BenchData:
     from memory_r1.bench.loading import open_benchmark
 
-    ids = [name.strip() for name in (request["conversations"] or "").split(",") if name.strip()]
     return open_benchmark(
         request["data"],
         part=request["part"],
         adversarial=bool(request["adversarial"]),
-        conversations=ids,
+        conversations=named_ids(request["conversations"]),
         limit=request["limit"],
         seed=request["seed"] or 0,
         audit=request["audit"],

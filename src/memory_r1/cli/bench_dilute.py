@@ -11,6 +11,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from memory_r1.cli.bench_options import (
+    ASKED,
+    DATA_HELP,
+    RUN,
+    CacheOption,
+    ConversationsOption,
+    EmbedderOption,
+    LimitOption,
+    ModelOption,
+    PartOption,
+    RunJsonOption,
+    named_ids,
+)
+
 if TYPE_CHECKING:
     from memory_r1.bench.dilution.measure import Measured
     from memory_r1.bench.dilution.reading import DilutedReader
@@ -19,7 +33,7 @@ if TYPE_CHECKING:
     from memory_r1.bench.workshop import Limits
     from memory_r1.config import Settings
 
-ASKED, BANKS, READS, RUN = "What is asked", "The banks", "Who answers", "How it runs"
+BANKS, READS = "The banks", "Who answers"
 
 DEFAULT_SIZES = "1000,10000,100000"
 DEFAULT_BUDGET, DEFAULT_ANSWER_TOKENS = 1500, 96
@@ -32,18 +46,12 @@ def dilute(
             metavar="DATA",
             rich_help_panel=ASKED,
             show_default=False,
-            help="locomo, longmemeval or msc, each also with :PATH; synthetic:COUNT@SEED; or a .jsonl.",
+            help=DATA_HELP,
         ),
     ],
-    part: Annotated[
-        str | None, typer.Option(rich_help_panel=ASKED, help="train, validation, test or all; test where there is one.")
-    ] = None,
-    conversations: Annotated[
-        str | None, typer.Option(metavar="IDS", rich_help_panel=ASKED, help="Only these, e.g. conv-41,conv-42.")
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, rich_help_panel=ASKED, help="Only so many questions, drawn by category.")
-    ] = None,
+    part: PartOption = None,
+    conversations: ConversationsOption = None,
+    limit: LimitOption = None,
     seed: Annotated[int, typer.Option(rich_help_panel=ASKED, help="Of the draw and of what fills the banks.")] = 0,
     sizes: Annotated[
         str, typer.Option(metavar="LIST", rich_help_panel=BANKS, help="Memories in a bank; undiluted comes by itself.")
@@ -57,19 +65,14 @@ def dilute(
             help="Further data to fill with, before generated conversations; repeatable.",
         ),
     ] = None,
-    embedder: Annotated[
-        str | None, typer.Option(metavar="NAME", rich_help_panel=BANKS, help="minilm, hash, ...")
-    ] = None,
+    embedder: EmbedderOption = None,
     budget: Annotated[
         int, typer.Option("--reader-tokens", min=1, rich_help_panel=BANKS, help="Budget of the dynamic cut.")
     ] = DEFAULT_BUDGET,
     reader: Annotated[
         bool, typer.Option("--reader", rich_help_panel=READS, help="Answer as well: F1, at the price of model time.")
     ] = False,
-    model: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", rich_help_panel=READS, help="bundled, a path or hub id, http://HOST/v1#NAME."),
-    ] = None,
+    model: ModelOption = None,
     adapter: Annotated[
         str | None,
         typer.Option(
@@ -85,13 +88,8 @@ def dilute(
         Path | None,
         typer.Option(metavar="FOLDER", rich_help_panel=RUN, help="Write dilution.md, .json and questions.jsonl here."),
     ] = None,
-    cache: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", rich_help_panel=RUN, help="Vectors and completions kept between runs."),
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", rich_help_panel=RUN, help="Print JSON for programs to read.")
-    ] = False,
+    cache: CacheOption = None,
+    as_json: RunJsonOption = False,
 ) -> None:
     """Ask the same questions while other people's memories fill the bank: recall, precision, tokens, F1, latency.
 
@@ -119,8 +117,7 @@ def dilute(
     if out is not None:
         check_folder(out)
     settings = load_settings(model=model, embedder=embedder)
-    ids = [name.strip() for name in (conversations or "").split(",") if name.strip()]
-    asked = open_benchmark(data, part=part, conversations=ids, limit=limit, seed=seed)
+    asked = open_benchmark(data, part=part, conversations=named_ids(conversations), limit=limit, seed=seed)
     others = open_distractors(asked, data, distractors or (), seed=seed)
     embeds = make_embedder(
         settings.embedder, base_url=settings.embedder_base_url or settings.base_url, api_key=settings.api_key

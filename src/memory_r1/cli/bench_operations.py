@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from memory_r1.cli.bench_options import RUN, CacheOption, EmbedderOption, ModelOption, RunJsonOption
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from memory_r1.bench.report.document import Document, Table
     from memory_r1.data.synthetic import Split
 
-TOLD, MANAGERS, MODELS, RUN = "What is told", "Who rules", "Models and limits", "How it runs"
+TOLD, MANAGERS = "What is told", "Who rules"
 
 DEFAULT_SESSIONS = "5,20,50,200"
 
@@ -55,23 +57,14 @@ def operations(
     candidates: Annotated[
         int | None, typer.Option(min=1, max=50, rich_help_panel=MANAGERS, help="Memories shown for a fact (3).")
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", rich_help_panel=MODELS, help="bundled, a path or hub id, http://HOST/v1#NAME."),
-    ] = None,
-    embedder: Annotated[
-        str | None, typer.Option(metavar="NAME", rich_help_panel=MODELS, help="minilm, hash, ...")
-    ] = None,
+    model: ModelOption = None,
+    embedder: EmbedderOption = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", rich_help_panel=RUN, help="Write operations.md and operations.json here."),
     ] = None,
-    cache: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", rich_help_panel=RUN, help="Completions kept between runs.")
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", rich_help_panel=RUN, help="Print JSON for programs to read.")
-    ] = False,
+    cache: CacheOption = None,
+    as_json: RunJsonOption = False,
 ) -> None:
     """Let Memory Managers go through made-up conversations, one fact after another, and compare with gold.
 

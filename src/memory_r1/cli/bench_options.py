@@ -1,0 +1,46 @@
+"""Options that several `bench` commands share, each declared once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ASKED, MODELS, RUN = "What is asked", "Models and limits", "How it runs"
+
+DATA_HELP = "locomo, longmemeval or msc, each also with :PATH; synthetic:COUNT@SEED; or a .jsonl."
+
+PartOption = Annotated[
+    str | None, typer.Option(rich_help_panel=ASKED, help="train, validation, test or all; test where there is one.")
+]
+ConversationsOption = Annotated[
+    str | None, typer.Option(metavar="IDS", rich_help_panel=ASKED, help="Only these, e.g. conv-41,conv-42.")
+]
+LimitOption = Annotated[
+    int | None, typer.Option(min=1, rich_help_panel=ASKED, help="Only so many questions, drawn by category.")
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", rich_help_panel=MODELS, help="bundled, a path or hub id, http://HOST/v1#NAME."),
+]
+EmbedderOption = Annotated[
+    str | None, typer.Option(metavar="NAME", rich_help_panel=MODELS, help="minilm, hash, a path or hub id.")
+]
+CacheOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER", rich_help_panel=RUN, help="Completions, facts and vectors are kept here between runs."
+    ),
+]
+RunJsonOption = Annotated[bool, typer.Option("--json", rich_help_panel=RUN, help="Print JSON for programs to read.")]
+
+
+def named_ids(text: str | None) -> list[str]:
+    """The ids in a list with commas.
+
+    Example:
+        >>> named_ids("conv-41, conv-42")
+        ['conv-41', 'conv-42']
+    """
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
