@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from memory_r1.agents.results import FactExtractor, Usage
+from memory_r1.agents.fact_extractor import FactExtractor
+from memory_r1.agents.results import Usage
 from memory_r1.agents.windows import Window
 from memory_r1.bank.fact import Fact
 from memory_r1.bank.operation import Operation, OperationKind

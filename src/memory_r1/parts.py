@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memory_r1.agents.answerer import AnswerAgent
+from memory_r1.agents.fact_extractor import FactExtractor
 from memory_r1.agents.manager import MemoryManager
 from memory_r1.agents.prompts import Prompts
-from memory_r1.agents.results import FactExtractor
 from memory_r1.agents.selector import make_extractor
 from memory_r1.bank.sqlite import SqliteStore
 from memory_r1.bank.store import EmbedderIdentity, Store

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from memory_r1.agents.calendar_words import day_text
 from memory_r1.agents.chitchat import states_something, without_chitchat
 from memory_r1.agents.dates import annotate, without_dates
+from memory_r1.agents.fact_extractor import FactExtractor
 from memory_r1.agents.fact_lines import Reading, read_completion
 from memory_r1.agents.grounding import Sources, overlap
 from memory_r1.agents.policy import policy_name, usage_of
@@ -18,7 +19,6 @@ from memory_r1.agents.text import pieces, sentences
 from memory_r1.agents.windows import Unit, Window, batches, context_lines, read_window
 from memory_r1.bank.fact import Fact
 from memory_r1.bank.memory import Provenance
-from memory_r1.data.conversation import Turn
 from memory_r1.lm.base import Completion, LanguageModel, Message, Sampling
 
 __all__ = ["Extractor", "Window"]
@@ -42,7 +42,7 @@ class _Request:
     max_tokens: int
 
 
-class Extractor:
+class Extractor(FactExtractor):
     """Takes facts from turns with a language model, and checks by rule what it wrote.
 
     Small talk is recognised without the model. A turn whose facts cannot be used becomes a fact itself, so nothing that
@@ -63,42 +63,8 @@ class Extractor:
         self._max_calls = max_calls
         self.policy = policy_name(lm, adapter)
 
-    def extract(
-        self,
-        turns: Sequence[Turn],
-        *,
-        context: Sequence[Turn] = (),
-        known: Sequence[str] = (),
-        session_id: str | None = None,
-        first_index: int | None = None,
-        source: str | None = None,
-    ) -> Extraction:
-        """Take the facts from a few turns of one session.
-
-        Args:
-            turns: What to read.
-            context: Turns just before; they give no facts.
-            known: Texts of memories recalled to the user lately: what only repeats one is left out.
-            session_id: The session of the turns.
-            first_index: Position of the first turn in its conversation, counted from 0.
-            source: Where the turns entered.
-
-        Returns:
-            Facts in the order of their turns.
-
-        Raises:
-            EndpointError: A remote model failed for good.
-        """
-        window = Window(tuple(turns), tuple(context), tuple(known), session_id, first_index, source)
-        return self.extract_many([window])[0]
-
     def extract_many(self, windows: Sequence[Window], *, known: Sequence[str] = ()) -> list[Extraction]:
-        """Take the facts from several windows in one batch of model calls.
-
-        Args:
-            windows: What to read.
-            known: Texts of recalled memories, besides those that each window names.
-        """
+        """Take the facts from several windows in one batch of model calls; what a rule can tell asks no model."""
         recalled = [Recalled([*known, *window.known]) for window in windows]
         read = [read_window(window, memories) for window, memories in zip(windows, recalled, strict=True)]
         requests: list[_Request] = []

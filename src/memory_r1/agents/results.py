@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
 
 from memory_r1.bank.fact import Fact
 from memory_r1.bank.operation import OperationKind
-
-if TYPE_CHECKING:
-    from memory_r1.agents.windows import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +40,6 @@ class Extraction:
     usage: Usage = Usage()
     repeated: int = 0
     """Facts and quoted passages left out because they repeat a memory that was recalled lately."""
-
-
-class FactExtractor(Protocol):
-    """Takes facts from turns: `Extractor` writes them, `SelectingExtractor` chooses sentences."""
-
-    policy: str
-    """Who does it, by name."""
-
-    def extract_many(self, windows: Sequence[Window], *, known: Sequence[str] = ()) -> list[Extraction]:
-        """Take the facts from several windows in one batch of model calls."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

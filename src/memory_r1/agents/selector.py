@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 from memory_r1.agents.chitchat import is_chitchat
 from memory_r1.agents.extractor import Extractor, fact_of, verbatim
+from memory_r1.agents.fact_extractor import FactExtractor
 from memory_r1.agents.policy import policy_name, usage_of
 from memory_r1.agents.prompts import Prompts
 from memory_r1.agents.recall import Recalled
-from memory_r1.agents.results import Extraction, FactExtractor, Usage
+from memory_r1.agents.results import Extraction, Usage
 from memory_r1.agents.text import clean, pieces, quote, sentences
 from memory_r1.agents.windows import Unit, Window, read_window
 from memory_r1.data.conversation import Turn
@@ -52,7 +53,7 @@ class Part:
         return f"{self.unit.speaker}: {said}"
 
 
-class SelectingExtractor:
+class SelectingExtractor(FactExtractor):
     """Takes facts from turns by choosing sentences.
 
     Each thing told is a fact. The other sentences of a turn that are neither small talk nor questions, as a rule can
@@ -70,31 +71,8 @@ class SelectingExtractor:
         self._adapter = adapter
         self.policy = policy_name(lm, adapter)
 
-    def extract(
-        self,
-        turns: Sequence[Turn],
-        *,
-        context: Sequence[Turn] = (),
-        known: Sequence[str] = (),
-        session_id: str | None = None,
-        first_index: int | None = None,
-        source: str | None = None,
-    ) -> Extraction:
-        """Take the facts from a few turns of one session; see `Extractor.extract`.
-
-        Raises:
-            EndpointError: A remote model failed for good.
-        """
-        window = Window(tuple(turns), tuple(context), tuple(known), session_id, first_index, source)
-        return self.extract_many([window])[0]
-
     def extract_many(self, windows: Sequence[Window], *, known: Sequence[str] = ()) -> list[Extraction]:
-        """Take the facts from several windows in one batch of model calls.
-
-        Args:
-            windows: What to read.
-            known: Texts of recalled memories, besides those that each window names.
-        """
+        """Take the facts from several windows in one batch of model calls."""
         recalled = [Recalled([*known, *window.known]) for window in windows]
         read = [read_window(window, memories) for window, memories in zip(windows, recalled, strict=True)]
         parts = [

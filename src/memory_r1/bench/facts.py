@@ -11,8 +11,9 @@ from pathlib import Path
 from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
 
+from memory_r1.agents.fact_extractor import FactExtractor
 from memory_r1.agents.prompts import Prompts
-from memory_r1.agents.results import Extraction, FactExtractor
+from memory_r1.agents.results import Extraction
 from memory_r1.agents.selector import make_extractor
 from memory_r1.agents.windows import Window
 from memory_r1.bank.fact import Fact
@@ -63,7 +64,7 @@ def take_facts(kit: Kit, conversation: Conversation) -> TakenFacts:
         return TakenFacts(facts, cost)
 
 
-class KnownFacts:
+class KnownFacts(FactExtractor):
     """An extractor that hands out facts taken before, for `memory_r1.ingest`.
 
     Args:

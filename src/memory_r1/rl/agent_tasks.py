@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from memory_r1.agents.answerer import AnswerAgent
+from memory_r1.agents.fact_extractor import FactExtractor
 from memory_r1.agents.manager import MemoryManager
 from memory_r1.agents.prompts import Prompts
-from memory_r1.agents.results import FactExtractor
 from memory_r1.agents.selector import make_extractor
 from memory_r1.config import reader_tokens
 from memory_r1.errors import ConfigError

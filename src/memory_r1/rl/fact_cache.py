@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from memory_r1.agents.results import FactExtractor
+from memory_r1.agents.fact_extractor import FactExtractor
 from memory_r1.agents.windows import Window
 from memory_r1.bank.fact import Fact
 from memory_r1.data.conversation import Conversation
