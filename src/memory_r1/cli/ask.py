@@ -23,7 +23,7 @@ def search(
     query: Annotated[str, typer.Argument(help="What to look for.")],
     top_k: TopK = None,
     preset: Preset = None,
-    threshold: Annotated[float | None, typer.Option(help="Least cosine similarity.")] = None,
+    threshold: Annotated[float | None, typer.Option(help="Least score, 0 to 1.")] = None,
     filters: Annotated[str | None, typer.Option("--filter", metavar="JSON", help="Condition on metadata.")] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show how each score came about.")] = False,
 ) -> None:

@@ -219,7 +219,8 @@ class _Workshop:
         reader = AnswerAgent(self.lm, self.prompts, adapter=self._named("answerer"))
         frozen = FrozenReader(reader)
         self.readers.append(frozen)
-        manager = MemoryManager(self.lm, self.prompts, brief=True, embedder=self.search.embedder)
+        # as the product will use what is trained, though here the adapter is the policy's own
+        manager = MemoryManager(self.lm, self.prompts, brief=True, merges=True, embedder=self.search.embedder)
         shown = self.managing.candidates
         world = ManagerWorld(manager, frozen, self.search, self.weights, self.cut, shown, self.judge)
         return make_tasks(problems, manager=world)
