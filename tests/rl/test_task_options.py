@@ -44,6 +44,21 @@ def test_the_bank_s_window_is_chosen_by_name(made):
     assert (len(replay.problem.bank), len(replay.problem.facts)) == (0, 3)
 
 
+def test_a_memory_worded_anew_stays_so_in_training(make_tiny, tmp_path):
+    # the product keeps this model from it as long as it is untrained
+    model = make_tiny(tmp_path / "smollm2-135m-instruct", max_position_embeddings=16_384)
+    (tmp_path / "own.jsonl").write_text(OWN, encoding="utf-8")
+    options = DataConfig(
+        agent="manager", data=str(tmp_path / "own.jsonl"), model=str(model), embedder="hash", build={"source": "turns"}
+    )
+    [task] = load_tasks(options).tasks or load_tasks(options).held_out
+    episode = task.start()
+    assert episode.observe() is not None
+    changed = "Bob: I have bought 9 lamps in town 6, and some before."
+    episode.act(f'{{"op":"UPDATE","id":0,"text":"{changed}"}}', "stop")
+    assert changed in [entry.text for entry in episode.bank]
+
+
 def test_more_candidates_are_shown(made):
     [usual] = made("manager", build={"source": "turns"})
     [more] = made("manager", build={"source": "turns", "candidates": 5})
