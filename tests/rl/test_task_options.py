@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from memory_r1.errors import ConfigError, InvalidInputError
-from memory_r1.rl.agent_tasks import DataConfig, load_tasks
+from memory_r1.rl.agent_tasks import load_tasks
 from memory_r1.rl.bank_state import Cut
+from memory_r1.rl.data_config import DataConfig
 from memory_r1.rl.rewards import Weights, weights_of
 
 TURNS = "".join(

@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 from memory_r1.cli.app import app
 from memory_r1.errors import ConfigError, EndpointError, TrainingError
 from memory_r1.lm.base import Completion
-from memory_r1.rl.agent_tasks import DataConfig, load_tasks
+from memory_r1.rl.agent_tasks import load_tasks
+from memory_r1.rl.data_config import DataConfig
 from memory_r1.rl.endpoints import asked_model, identity_of
 from memory_r1.rl.episode import Observation, Reward, families
 from memory_r1.rl.prompt_task import PromptTask

@@ -30,8 +30,9 @@ def train_manager(out: Path, minutes: float, console: Console) -> None:
     """
     from memory_r1.cli.train_run import close, report, watchers_of
     from memory_r1.policies import shipped
-    from memory_r1.rl.agent_tasks import DataConfig, load_tasks
+    from memory_r1.rl.agent_tasks import load_tasks
     from memory_r1.rl.config import make_config
+    from memory_r1.rl.data_config import DataConfig
     from memory_r1.rl.launch import start_run
     from memory_r1.rl.preflight import check_free
 

@@ -64,7 +64,8 @@ def load_described(described: dict[str, Any]) -> TaskData:
 
     from memory_r1.cli.output import note
     from memory_r1.errors import ConfigError
-    from memory_r1.rl.agent_tasks import DataConfig, load_tasks
+    from memory_r1.rl.agent_tasks import load_tasks
+    from memory_r1.rl.data_config import DataConfig
 
     try:
         config = DataConfig(**described)
@@ -80,7 +81,8 @@ def load_resumed(run: RunFolder) -> TaskData:
 
     from memory_r1.cli.output import note
     from memory_r1.errors import TrainingError
-    from memory_r1.rl.agent_tasks import DataConfig, load_tasks
+    from memory_r1.rl.agent_tasks import load_tasks
+    from memory_r1.rl.data_config import DataConfig
 
     described = run.about().get("data_config")
     if not isinstance(described, dict):
