@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from memory_r1.agents.candidates import WIDER, own_first
 from memory_r1.agents.results import Ruling, Usage
 from memory_r1.bank.fact import Fact
 from memory_r1.bank.memory import MemoryRecord
@@ -168,16 +169,19 @@ class Curator:
     def _candidates(
         self, fact: Fact, scope: Scope, vector: NDArray[np.float32], draft: Draft | None
     ) -> list[MemoryRecord]:
-        hits = self._retriever.search(scope, fact.text, k=self._count, query_vector=vector, exact_bank=True)
+        hits = self._retriever.search(scope, fact.text, k=WIDER * self._count, query_vector=vector, exact_bank=True)
         found = [hit.memory for hit in hits]
         if draft is None or not draft.states:
-            return found
+            return self._shown(found, fact)
         # a planned memory competes by its similarity alone, ahead of what the store ranked lower
         similar = sorted(draft.vectors, key=lambda key: -float(draft.vectors[key] @ vector))[: self._count]
         planned = [draft.states[key] for key in similar if float(draft.vectors[key] @ vector) > 0.3]
         current = planned + [draft.states.get(memory.id, memory) for memory in found]
         unique = {memory.id: memory for memory in current if memory.live}
-        return list(unique.values())[: self._count]
+        return self._shown(list(unique.values()), fact)
+
+    def _shown(self, found: Sequence[MemoryRecord], fact: Fact) -> list[MemoryRecord]:
+        return own_first(found, fact.provenance.speaker, lambda memory: memory.provenance.speaker, self._count)
 
     def _change(
         self,

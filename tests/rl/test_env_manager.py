@@ -274,9 +274,10 @@ def test_search_ranks_as_the_product_does_on_a_fresh_store(search):
     ):
         hits = [hit.memory.text for hit in product.search(SCOPE, question, **arguments)]
         assert [entry.text for entry in search.for_question(bank, question, cut)] == hits
-    vector = embedder.embed(["Bob sold a kite"])[0]
-    hits = product.search(SCOPE, "Bob sold a kite", k=4, query_vector=vector, exact_bank=True)
-    assert [entry.text for entry in search.for_fact(bank, "Bob sold a kite", 4)] == [hit.memory.text for hit in hits]
+    for speaker in ("Ann", "Bob", None):
+        new = NewFact("Bob sold a kite", speaker=speaker)
+        shown = curator._candidates(new.fact(), SCOPE, embedder.embed([new.text])[0], None)
+        assert [entry.text for entry in search.for_fact(bank, new, 3)] == [memory.text for memory in shown]
     store.close()
 
 

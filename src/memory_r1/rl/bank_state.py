@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
+from memory_r1.agents.candidates import WIDER, own_first
 from memory_r1.agents.results import Ruling
 from memory_r1.bank.fact import Fact
 from memory_r1.bank.memory import MemoryRecord, Provenance, content_hash
@@ -179,9 +180,10 @@ class BankSearch:
         """The memories that the Answer Agent is given for a question, best first."""
         return self._search(bank, question, cut)
 
-    def for_fact(self, bank: Bank, text: str, count: int) -> tuple[Entry, ...]:
-        """The memories that the Memory Manager is given for a fact, best first."""
-        return self._search(bank, text, count)
+    def for_fact(self, bank: Bank, fact: NewFact, count: int) -> tuple[Entry, ...]:
+        """The memories that the Memory Manager is given for a fact, in the order in which it sees them."""
+        found = self._search(bank, fact.text, WIDER * count)
+        return tuple(own_first(found, fact.speaker, lambda entry: entry.speaker, count))
 
     def close(self) -> None:
         """Close what is open; searching again opens it anew."""

@@ -257,7 +257,7 @@ class _Walk:
     def _problem(
         self, place: int, bank: Bank, facts: tuple[NewFact, ...], linked: Sequence[Question], part: str
     ) -> ManagerProblem:
-        found = self._search.for_fact(bank, facts[0].text, self._options.candidates) if bank else ()
+        found = self._search.for_fact(bank, facts[0], self._options.candidates) if bank else ()
         questions = list(linked[: self._options.most_questions])
         room = min(self._options.guards, self._options.most_questions - len(questions))
         if room > 0:

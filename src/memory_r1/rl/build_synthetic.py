@@ -153,7 +153,7 @@ class _Walk:
     ) -> ManagerProblem:
         candidates: tuple[str, ...] = ()
         if bank:
-            found = self._search.for_fact(bank, facts[0].text, self._options.candidates)
+            found = self._search.for_fact(bank, facts[0], self._options.candidates)
             gold = facts[0].gold
             targets = {gold.target} if gold and gold.target else set()
             candidates = with_targets([entry.id for entry in found], targets, self._options.candidates)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
 from typing import Any
 
 from memory_r1.agents.results import Ruling
-from memory_r1.rl.bank_state import Bank, Entry, NewFact, apply
+from memory_r1.rl.bank_state import Bank, BankSearch, Entry, NewFact, apply
 from memory_r1.rl.problems import ManagerProblem
 
 _SAID_BEFORE = datetime(2022, 5, 2, 18, tzinfo=UTC)
@@ -36,6 +36,12 @@ class Case:
     """Fewest memories afterwards."""
     most: int = 99
     """Most memories afterwards."""
+
+    def ranked(self, search: BankSearch) -> Case:
+        """The case with its memories in the order in which the product shows them."""
+        bank = self.problem.bank
+        found = search.for_fact(bank, self.problem.facts[0], len(bank))
+        return replace(self, problem=replace(self.problem, candidates=tuple(entry.id for entry in found)))
 
     def check(self, bank: Bank) -> str | None:
         """What is wrong with a bank afterwards; None if nothing is.
@@ -78,16 +84,19 @@ def load_cases() -> tuple[Case, ...]:
     return tuple(_case(table) for table in tomllib.loads(text)["case"])
 
 
-def check_cases(rule: Callable[[Sequence[ManagerProblem]], Sequence[Ruling]]) -> dict[str, str | None]:
+def check_cases(
+    rule: Callable[[Sequence[ManagerProblem]], Sequence[Ruling]], search: BankSearch | None = None
+) -> dict[str, str | None]:
     """Let a manager rule on every case.
 
     Args:
         rule: Rules on problems, e.g. `lambda problems: rule_on(problems, manager)`.
+        search: Ranks each case's memories as the product does; None: they come as they are written.
 
     Returns:
         What is wrong with each case's outcome, by its id; None if nothing is.
     """
-    cases = load_cases()
+    cases = [case if search is None else case.ranked(search) for case in load_cases()]
     rulings = rule([case.problem for case in cases])
     return {case.id: case.check_ruling(ruling) for case, ruling in zip(cases, rulings, strict=True)}
 

@@ -200,7 +200,7 @@ class ManagerEpisode:
     def _candidates(self, fact: NewFact) -> tuple[str, ...]:
         if self._next == 0 and self._problem.candidates:
             return self._problem.candidates
-        found = self._world.search.for_fact(self.bank, fact.text, self._world.candidates)
+        found = self._world.search.for_fact(self.bank, fact, self._world.candidates)
         return tuple(entry.id for entry in found)
 
     def _carry_out(self, ruling: Ruling, candidates: tuple[str, ...], fact: NewFact) -> None:

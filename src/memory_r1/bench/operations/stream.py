@@ -79,7 +79,7 @@ class Stream:
             return None
         new = self.story.facts[place].new
         if self.search is not None:
-            found = [entry.id for entry in self.search.for_fact(self.bank, new.text, self.candidates)]
+            found = [entry.id for entry in self.search.for_fact(self.bank, new, self.candidates)]
         else:
             target = new.gold.target if new.gold else None
             found = [entry.id for entry in self.bank if entry.id == target]
