@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from memory_r1 import bench
-from memory_r1.bench.told_paths import told_argument, told_command, told_path, told_text
+from memory_r1.told_paths import told_argument, told_command, told_path, told_text
 
 
 @pytest.fixture

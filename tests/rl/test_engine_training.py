@@ -70,7 +70,8 @@ def test_sft_learns_what_is_shown_and_its_adapter_is_used_by_name(tiny_model, to
 
 def test_run_folder_tells_everything(tiny_model, toy_tasks, tmp_path):
     config = make_config("tiny", model=tiny_model, steps=2, eval_every=1)
-    run = RunFolder.create(tmp_path / "run", config, {"command": "made by hand", "data_hash": "abc", "held_out": 4})
+    about = {"command": "memory-r1 train --data locomo:/srv/ann/data", "data_hash": "abc", "held_out": 4}
+    run = RunFolder.create(tmp_path / "run", config, about)
     watcher = TensorBoard(run.path / "tensorboard")
     Trainer(config, toy_tasks, toy_tasks[:4], run, watchers=[watcher]).train()
     watcher.close()
@@ -81,8 +82,9 @@ def test_run_folder_tells_everything(tiny_model, toy_tasks, tmp_path):
     assert "> user" in sample
     assert sample.count("## Reward") >= 4
     card = run.path.joinpath("adapter", "README.md").read_text(encoding="utf-8")
-    for told in ("made by hand", "abc", "| Seed | 0 |", "LoRA of rank 4", "| reward |"):
+    for told in ("`memory-r1 train --data locomo:.../data`", "abc", "| Seed | 0 |", "LoRA of rank 4", "| reward |"):
         assert told in card
+    assert str(tmp_path) not in card
     assert {"before", "after", "best"} <= run.about().keys()
 
 

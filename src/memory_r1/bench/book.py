@@ -11,9 +11,9 @@ from memory_r1.bench.records import ConversationStats, Prediction
 from memory_r1.bench.run_folder import BenchFolder
 from memory_r1.bench.scores import score_all
 from memory_r1.bench.system import Cost, Stats, SystemAnswer, UsedMemory
-from memory_r1.bench.told_paths import told_text
 from memory_r1.data.conversation import Conversation, Question
 from memory_r1.retrieval.embedder import well_formed
+from memory_r1.told_paths import told_text
 
 _LONGEST_ERROR = 500
 

@@ -14,8 +14,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from memory_r1.bench.records import ConversationStats, Prediction, append_line, read_lines
-from memory_r1.bench.told_paths import told_text
 from memory_r1.errors import ConfigError, InvalidInputError, NotFoundError, StoreError
+from memory_r1.told_paths import told_text
 
 CONFIG_FILE, PREDICTIONS_FILE, STATS_FILE, ERRORS_FILE = "config.json", "predictions.jsonl", "stats.jsonl", "errors.log"
 STORES = "stores"

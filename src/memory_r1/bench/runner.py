@@ -17,10 +17,10 @@ from memory_r1.bench.meter import Stopped
 from memory_r1.bench.report.run import MOST_ERRORS
 from memory_r1.bench.run_folder import BenchFolder, check_same, merged
 from memory_r1.bench.sitting import Sitting, Task
-from memory_r1.bench.told_paths import told_command, told_name
 from memory_r1.bench.watch import Silent, Watcher
 from memory_r1.bench.workshop import Workshop
 from memory_r1.errors import ConfigError, ModelError, StoreError
+from memory_r1.told_paths import told_command, told_name
 
 
 @dataclass(frozen=True, slots=True)

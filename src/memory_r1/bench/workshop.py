@@ -15,11 +15,11 @@ from memory_r1.bench.kit import RunKit
 from memory_r1.bench.meter import MeteredLM
 from memory_r1.bench.specs import Spec, find_maker, weights_hash
 from memory_r1.bench.system import Closable, Kit, System
-from memory_r1.bench.told_paths import told_path, told_text
 from memory_r1.errors import ConfigError, MemoryR1Error
 from memory_r1.lm.base import Sampling
 from memory_r1.lm.factory import make_lm
 from memory_r1.retrieval.cache import CachedEmbedder
+from memory_r1.told_paths import told_path, told_text
 
 if TYPE_CHECKING:
     from memory_r1.config import Settings

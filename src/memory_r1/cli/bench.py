@@ -197,7 +197,6 @@ def _prepare(
     from memory_r1.bench.run_folder import BenchFolder
     from memory_r1.bench.runner import Runner
     from memory_r1.bench.specs import read_specs
-    from memory_r1.bench.told_paths import told_argument
     from memory_r1.bench.watch import Progress
     from memory_r1.bench.workshop import Limits, open_workshop
     from memory_r1.cli.bench_scoring import open_judges
@@ -205,6 +204,7 @@ def _prepare(
     from memory_r1.cli.output import console, note
     from memory_r1.errors import ConfigError
     from memory_r1.lm.bundled import cache_folder
+    from memory_r1.told_paths import told_argument
 
     run_folder = BenchFolder(folder)
     request = _request(given, run_folder.request() if resume else {})

@@ -103,13 +103,13 @@ def dilute(
     from memory_r1.bench.dilution.vectors import KeptEmbedder, VectorFile
     from memory_r1.bench.dilution.write import Setting, check_folder
     from memory_r1.bench.loading import open_benchmark
-    from memory_r1.bench.told_paths import told_argument, told_command, told_name
     from memory_r1.bench.workshop import Limits
     from memory_r1.cli.output import console, note
     from memory_r1.config import load_settings
     from memory_r1.errors import ConfigError
     from memory_r1.lm.bundled import cache_folder
     from memory_r1.retrieval.factory import make_embedder
+    from memory_r1.told_paths import told_argument, told_command, told_name
 
     wanted = _sizes(sizes)
     if adapter is not None and not reader:
@@ -197,7 +197,7 @@ def _answerer(settings: Settings, adapter: str | None) -> str | None:
 
 def _answerer_told(settings: Settings, adapter: str | None) -> str | None:
     from memory_r1.bench.specs import weights_hash
-    from memory_r1.bench.told_paths import told_path
+    from memory_r1.told_paths import told_path
 
     folder = _answerer(settings, adapter)
     return None if folder is None else f"{told_path(folder)} ({weights_hash(folder)[:12]})"

@@ -75,11 +75,11 @@ def operations(
     from memory_r1.bench.operations.managers import needs_model, open_managers, read_managers
     from memory_r1.bench.operations.measure import measure
     from memory_r1.bench.operations.report import Setting
-    from memory_r1.bench.told_paths import told_argument, told_command, told_name
     from memory_r1.cli.output import console, note
     from memory_r1.config import Settings, load_settings
     from memory_r1.lm.bundled import cache_folder
     from memory_r1.parts import build_embedder
+    from memory_r1.told_paths import told_argument, told_command, told_name
 
     shown = Settings.model_fields["candidates"].default if candidates is None else candidates
     plan = _plan(sessions, conversations, seed, part, speakers, words, shown)

@@ -140,10 +140,10 @@ def rescore(
     from memory_r1.bench.relabel_run import relabel_run
     from memory_r1.bench.report import write_report
     from memory_r1.bench.run_folder import BenchFolder
-    from memory_r1.bench.told_paths import told_command
     from memory_r1.cli.bench_report import show_scores
     from memory_r1.cli.output import console, note, shown
     from memory_r1.errors import ConfigError
+    from memory_r1.told_paths import told_command
 
     source = BenchFolder(folder)
     named = data or source.request().get("data") or "locomo"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from memory_r1.rl.config import TrainConfig
 from memory_r1.rl.episode import Rollout
 from memory_r1.rl.sampler import Clock
 from memory_r1.rl.samples import Sample
+from memory_r1.told_paths import told_argument, told_command, told_path
 
 if TYPE_CHECKING:
     from memory_r1.rl.policy import Policy
@@ -85,15 +87,16 @@ def card(run: RunFolder, config: TrainConfig, step: int, scores: Mapping[str, fl
     from memory_r1 import __version__
 
     about = run.about()
+    command = about.get("command")
     rows = [
         ("Agent", config.agent),
-        ("Base model", config.model),
-        ("Started from", config.start or "the base model"),
+        ("Base model", told_path(config.model)),
+        ("Started from", told_path(config.start) if config.start else "the base model"),
         ("Trained by", f"{config.algorithm}, {step} of {config.steps} steps, {_kind(config)}"),
-        ("Data", f"{about.get('data', 'not named')}, {about.get('tasks', '?')} tasks"),
+        ("Data", f"{told_argument(about.get('data', 'not named'))}, {about.get('tasks', '?')} tasks"),
         ("Data hash", about.get("data_hash", "unknown")),
         *_teacher_row(about.get("teacher")),
-        ("Command", f"`{about.get('command', 'called from Python')}`"),
+        ("Command", f"`{told_command(shlex.split(command)[1:])}`" if command else "called from Python"),
         ("Seed", config.seed),
         ("Date", datetime.now(UTC).date().isoformat()),
         ("memory-r1", __version__),

@@ -17,13 +17,13 @@ from memory_r1.bank.operation import OperationKind
 from memory_r1.bench.cache import CachedLM, CompletionCache
 from memory_r1.bench.kit import MANAGER
 from memory_r1.bench.specs import weights_hash
-from memory_r1.bench.told_paths import told_path
 from memory_r1.bench.workshop import model_identity
 from memory_r1.errors import ConfigError
 from memory_r1.lm.base import Sampling
 from memory_r1.policies import shipped
 from memory_r1.rl.operation_report import rule_on
 from memory_r1.rl.problems import ManagerProblem
+from memory_r1.told_paths import told_path
 
 if TYPE_CHECKING:
     from memory_r1.config import Settings

@@ -25,7 +25,7 @@ from memory_r1.bench.report.run import Key
 from memory_r1.bench.report.write import all_categories, what_is_right
 from memory_r1.bench.scores import METRICS as NAMES
 from memory_r1.bench.statistics import Difference
-from memory_r1.bench.told_paths import told_path
+from memory_r1.told_paths import told_path
 
 _COMPARED = ("first", "second")
 

@@ -10,9 +10,9 @@ from memory_r1.bench.kit import ANSWERER, policies_told, positive, read_options
 from memory_r1.bench.meter import Meter, metered
 from memory_r1.bench.reader import Memory, Reader, Reading
 from memory_r1.bench.system import Cost, Kit, Stats, SystemAnswer
-from memory_r1.bench.told_paths import told_name
 from memory_r1.data.conversation import Conversation, Question
 from memory_r1.rl.retrieved import turn_texts
+from memory_r1.told_paths import told_name
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-_PACKAGE = Path(__file__).resolve().parents[1]
+_PACKAGE = Path(__file__).resolve().parent
 _PATH_IN_ARGUMENT = re.compile(r"(?:^|(?<=[=:]))/(?!/)[^:=]*")
 """An absolute path, by itself or behind `--out=`, `locomo:` or `rag:answerer=`; not what follows `http:`."""
 
