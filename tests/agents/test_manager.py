@@ -148,6 +148,24 @@ def test_a_trained_policy_is_shown_both_ends_of_a_long_memory_and_cannot_rewrite
     ]
 
 
+@pytest.mark.parametrize(
+    ("adapter", "memory", "kind"),
+    [("manager", "Bob plays chess.", ADD), ("manager", "Ann has a red dog.", NOOP), (None, "Bob plays chess.", NOOP)],
+)
+def test_a_trained_policy_may_drop_only_what_is_like_a_memory(prompts, fact, record, adapter, memory, kind):
+    manager = MemoryManager(ScriptedLM('{"op":"NOOP"}'), prompts, adapter=adapter, embedder=HashEmbedder())
+    ruling = manager.decide(fact("Ann has a big red dog."), [record(memory)])
+    assert (ruling.kind, ruling.rejected) == (kind, None)
+    assert ruling.text == ("Ann has a big red dog." if kind is ADD else None)
+
+
+@pytest.mark.parametrize(("words", "kind"), [(20, UPDATE), (60, ADD)])
+def test_a_trained_policy_puts_nothing_behind_a_memory_that_is_full(prompts, fact, record, words, kind):
+    manager = MemoryManager(ScriptedLM('{"op":"UPDATE","id":0}'), prompts, adapter="manager")
+    ruling = manager.decide(fact("Ann adopted a second dog."), [record("Ann rows. " * words)])
+    assert (ruling.kind, ruling.rejected) == (kind, None)
+
+
 def test_the_prompt_says_how_alike_fact_and_memories_are(prompts, fact, record):
     lm, embedder = ScriptedLM('{"op":"ADD"}'), HashEmbedder()
     memories = [record("Ann adopted a cat."), record("Bob rows.")]
