@@ -63,6 +63,8 @@ class MemoryManager:
         policy: Name of the policy in rulings; model and adapter if None.
         brief: Show only the beginning and the end of long texts. A memory shown that way can be added to and retired,
             and is never rewritten. None: only if there is an adapter, since trained policies are small and learn so.
+            Such a policy is also kept from two faults: a NOOP on a fact that no memory is much like, and an UPDATE that
+            would make a memory longer than the embedder reads, become an ADD.
         merges: Whether it may word a memory anew; else UPDATE always puts the fact behind the memory. None: unless it
             is the bundled model untrained, which writes the fact and drops what was known.
         embedder: For telling the model how alike a fact and each memory are, which a small one cannot see by itself.
