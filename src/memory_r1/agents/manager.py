@@ -31,9 +31,10 @@ _TOO_SMALL = "smollm2-135m-instruct"
 _LONGEST_BRIEF = 160
 _BRIEF_BEGINNING = 100
 
-# what a small policy may call known: on synthetic facts 95 % of true repetitions are more alike than 0.68, and of those
-# in the words they were told in two thirds than 0.6; on real talk it calls much known that is merely on the same topic
-_LEAST_KNOWN = 0.6
+# what a small policy may call known: 95 % of true repetitions (synthetic) are more alike than 0.68 and have half of
+# their words in the memory; on real talk it calls much known that is merely on the same topic
+_LEAST_ALIKE = 0.6
+_LEAST_KNOWN = 0.5
 # characters that a memory may grow to by what is put behind it; the embedder takes in no more
 _LONGEST_JOINED = 600
 
@@ -234,7 +235,12 @@ def _unless_known(parsed: Parsed, fact: Fact, candidates: Sequence[MemoryRecord]
 def _cautious(parsed: Parsed, fact: Fact, candidates: Sequence[MemoryRecord], alike: Sequence[float]) -> Parsed:
     """Add a fact that a small policy would drop though nothing is much like it, or would put behind a full memory."""
     if parsed.kind is OperationKind.NOOP and parsed.target is None and parsed.rejected is None:
-        return parsed if not alike or max(alike) >= _LEAST_KNOWN else Parsed(OperationKind.ADD)
+        said = _without(fact.text, fact.provenance.speaker)
+        known = not alike or any(
+            cosine >= _LEAST_ALIKE and overlap(said, memory.text) >= _LEAST_KNOWN
+            for cosine, memory in zip(alike, candidates, strict=True)
+        )
+        return parsed if known else Parsed(OperationKind.ADD)
     if parsed.kind is OperationKind.UPDATE and parsed.target is not None and parsed.text is None:
         full = len(joined(candidates[parsed.target].text, fact.text)) > _LONGEST_JOINED
         return Parsed(OperationKind.ADD) if full else parsed
