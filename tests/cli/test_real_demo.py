@@ -32,6 +32,6 @@ def test_one_session_from_conversation_to_answers(tmp_path):
     )
     operations = json.loads(log.stdout)["operations"]
     assert len(operations) == report["facts"]
-    asked = [one["decision"] for one in operations if one["decision"]["policy"] == "smollm2-135m-instruct"]
+    asked = [one["decision"] for one in operations if one["decision"]["policy"] == "smollm2-135m-instruct+manager"]
     assert asked
     assert all(decision["raw"] and decision["candidates"] for decision in asked)
