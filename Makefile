@@ -22,8 +22,8 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: install  ## Read a conversation, decide what to keep, answer questions about it
-	$(BIN)/memory-r1 demo
+demo: install  ## Read a conversation, decide what to keep, answer questions; then learn for two minutes
+	$(BIN)/memory-r1 demo --train 2
 
 test: lint types unit  ## Lint, types and all tests
 
