@@ -77,3 +77,9 @@ def task_file(tmp_path, toy_tasks):
 def make_tiny():
     """Saves a tiny random model into a folder."""
     return save_tiny
+
+
+@pytest.fixture(scope="session")
+def roomy_model(tmp_path_factory, make_tiny):
+    """A tiny model whose context window holds real prompts."""
+    return str(make_tiny(tmp_path_factory.mktemp("roomy"), max_position_embeddings=16_384))

@@ -32,11 +32,6 @@ def run(*words):
     return CliRunner().invoke(app, [str(word) for word in words])
 
 
-@pytest.fixture(scope="module")
-def roomy_model(tmp_path_factory, make_tiny):
-    return str(make_tiny(tmp_path_factory.mktemp("roomy"), max_position_embeddings=16_384))
-
-
 @pytest.fixture
 def train(roomy_model, tmp_path, monkeypatch):
     """Tries to train on some lines, with an extractor that must never be asked."""

@@ -23,13 +23,12 @@ OWN = (
 
 
 @pytest.fixture
-def made(make_tiny, tmp_path, tmp_path_factory):
+def made(roomy_model, tmp_path):
     """The tasks of a configuration; the model only counts tokens."""
-    model = str(make_tiny(tmp_path_factory.mktemp("roomy"), max_position_embeddings=16_384))
     (tmp_path / "own.jsonl").write_text(OWN, encoding="utf-8")
 
     def make(agent, **changes):
-        shape = {"data": str(tmp_path / "own.jsonl"), "model": model, "embedder": "hash"}
+        shape = {"data": str(tmp_path / "own.jsonl"), "model": roomy_model, "embedder": "hash"}
         data = load_tasks(DataConfig(agent=agent, **{**shape, **changes}))
         return [*data.tasks, *data.held_out]
 

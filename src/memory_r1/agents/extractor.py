@@ -15,7 +15,7 @@ from memory_r1.agents.policy import policy_name, usage_of
 from memory_r1.agents.prompts import Prompts
 from memory_r1.agents.recall import Recalled
 from memory_r1.agents.results import Extraction, Usage
-from memory_r1.agents.text import pieces, sentences
+from memory_r1.agents.text import EMBEDDED_CHARS, pieces, sentences
 from memory_r1.agents.windows import Unit, Window, batches, context_lines, read_window
 from memory_r1.bank.fact import Fact
 from memory_r1.bank.memory import Provenance
@@ -23,8 +23,6 @@ from memory_r1.lm.base import Completion, LanguageModel, Message, Sampling
 
 __all__ = ["Extractor", "Window"]
 
-# longest fact that is a piece of a turn, in characters: what an embedder of 256 tokens takes in
-_LONGEST_PIECE = 600
 # share of a turn's words that its facts must hold
 _LEAST_COVERAGE = 0.4
 # where something is wrong, each sentence must be told to this share
@@ -181,7 +179,7 @@ def _facts_of(unit: Unit, index: int, reading: Reading, names: Sequence[str]) ->
         return [*own, *_caption_facts(unit, own)], None
     if len(left_out) == len(stated):
         return verbatim(unit, names), reading.unusable or "the facts leave out most of the turn"
-    rest = [f"{unit.speaker}: {piece}" for piece in pieces(" ".join(left_out), _LONGEST_PIECE)]
+    rest = [f"{unit.speaker}: {piece}" for piece in pieces(" ".join(left_out), EMBEDDED_CHARS)]
     return [*own, *rest, *_caption_facts(unit, own)], reading.unusable or "the facts leave out part of the turn"
 
 
@@ -206,7 +204,7 @@ def verbatim(unit: Unit, names: Sequence[str]) -> list[str]:
     """The turn itself as facts, without the small talk around what it states."""
     picture = f" [shared picture: {unit.caption}]" if unit.caption else ""
     return [
-        f"{unit.speaker}: {piece}" for piece in pieces(without_chitchat(unit.text, names) + picture, _LONGEST_PIECE)
+        f"{unit.speaker}: {piece}" for piece in pieces(without_chitchat(unit.text, names) + picture, EMBEDDED_CHARS)
     ]
 
 

@@ -12,7 +12,7 @@ from memory_r1.agents.parser import Parsed, parse_decision
 from memory_r1.agents.policy import policy_name, usage_of
 from memory_r1.agents.prompts import Prompts
 from memory_r1.agents.results import Ruling
-from memory_r1.agents.text import clean, quote
+from memory_r1.agents.text import EMBEDDED_CHARS, clean, quote
 from memory_r1.bank.fact import Fact
 from memory_r1.bank.memory import MemoryRecord, content_hash
 from memory_r1.bank.operation import OperationKind
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 RULE_POLICY = "rule"
 """The policy named in a ruling that needed no model."""
 
-# the bundled model's name
-_TOO_SMALL = "smollm2-135m-instruct"
-
 # characters of a text that a brief prompt shows: its beginning, and the end, where the latest news was put
 _LONGEST_BRIEF = 160
 _BRIEF_BEGINNING = 100
@@ -35,11 +32,19 @@ _BRIEF_BEGINNING = 100
 # their words in the memory; on real talk it calls much known that is merely on the same topic
 _LEAST_ALIKE = 0.6
 _LEAST_KNOWN = 0.5
-# characters that a memory may grow to by what is put behind it; the embedder takes in no more
-_LONGEST_JOINED = 600
 
 # below this, a text is made up rather than merged from the memory and the fact
 _LEAST_SUPPORT = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """How near a memory is to a fact."""
+
+    alike: float
+    """Cosine similarity."""
+    known: float
+    """Share of the fact's words, without its speaker's name, that the memory holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +55,8 @@ class DecisionPrompt:
     shown: tuple[int, ...]
     """Indices of the candidates that fit the prompt; each stands there under its index."""
     max_tokens: int
-    alike: tuple[float, ...] = ()
-    """Cosine similarity of each candidate to the fact; empty where it is not known."""
+    likeness: tuple[Likeness, ...] = ()
+    """Of each candidate; empty where it is not known."""
 
 
 class MemoryManager:
@@ -83,8 +88,10 @@ class MemoryManager:
         merges: bool | None = None,
         embedder: Embedder | None = None,
     ) -> None:
+        from memory_r1.lm.bundled import NAME
+
         self._lm = lm
-        self._merges = (adapter is not None or lm.name != _TOO_SMALL) if merges is None else merges
+        self._merges = (adapter is not None or lm.name != NAME) if merges is None else merges
         self._embedder = embedder
         self._brief = adapter is not None if brief is None else brief
         self._prompt = prompts.manage
@@ -138,12 +145,11 @@ class MemoryManager:
         longest = max((len(memory.text) for memory in candidates), default=0)
         max_tokens = min(48 + (len(fact.text) + longest) // 3, self._lm.context_length // 2)
         shown = list(range(len(candidates)))
-        alike = self._alike(fact, candidates)
-        likeness = self._likeness(fact, candidates, alike)
+        likeness = self._likeness(fact, candidates)
         while True:
             chat = self._render(fact, candidates, shown, likeness)
             if self._lm.count_tokens(chat) + max_tokens <= self._lm.context_length:
-                return DecisionPrompt(chat, tuple(shown), max_tokens, alike)
+                return DecisionPrompt(chat, tuple(shown), max_tokens, likeness)
             if not shown:
                 return None
             # one huge memory must not push out all others
@@ -160,7 +166,7 @@ class MemoryManager:
             parsed = parsed if whole else replace(parsed, text=None)
         parsed = _grounded(_unless_known(parsed, fact, candidates), fact, candidates)
         if self._brief:
-            parsed = _cautious(parsed, fact, candidates, prompt.alike)
+            parsed = _cautious(parsed, fact, candidates, prompt.likeness)
         text = parsed.text if parsed.text is not None else fact.text
         if parsed.kind is OperationKind.UPDATE and parsed.target is not None and parsed.text is None:
             text = joined(candidates[parsed.target].text, fact.text)
@@ -188,29 +194,21 @@ class MemoryManager:
                 return Ruling(OperationKind.NOOP, target=index, policy=RULE_POLICY)
         return None
 
-    def _alike(self, fact: Fact, candidates: Sequence[MemoryRecord]) -> tuple[float, ...]:
+    def _likeness(self, fact: Fact, candidates: Sequence[MemoryRecord]) -> tuple[Likeness, ...]:
         if self._embedder is None or not candidates:
             return ()
         vectors = self._embedder.embed([fact.text, *(memory.text for memory in candidates)])
-        return tuple(float(cosine) for cosine in vectors[1:] @ vectors[0])
-
-    @staticmethod
-    def _likeness(fact: Fact, candidates: Sequence[MemoryRecord], alike: Sequence[float]) -> list[str]:
-        """How near each candidate is to the fact, as the prompt says it."""
-        if not alike:
-            return [""] * len(candidates)
         said = _without(fact.text, fact.provenance.speaker)
-        known = [overlap(said, memory.text) for memory in candidates]
-        return [
-            f"{index}: {max(0, round(100 * cosine))}% alike, {round(100 * share)}% known"
-            for index, (cosine, share) in enumerate(zip(alike, known, strict=True))
-        ]
+        return tuple(
+            Likeness(float(cosine), overlap(said, memory.text))
+            for cosine, memory in zip(vectors[1:] @ vectors[0], candidates, strict=True)
+        )
 
     def _render(
-        self, fact: Fact, candidates: Sequence[MemoryRecord], shown: Sequence[int], likeness: Sequence[str]
+        self, fact: Fact, candidates: Sequence[MemoryRecord], shown: Sequence[int], likeness: Sequence[Likeness]
     ) -> list[Message]:
         lines = (f"{index} {quote(self._shown(candidates[index].text))}" for index in shown)
-        near = "; ".join(likeness[index] for index in shown if likeness[index])
+        near = "; ".join(_told(index, likeness[index]) for index in shown) if likeness else ""
         return self._prompt.render(
             memories="\n".join(lines) or "none",
             fact=quote(self._shown(fact.text)),
@@ -232,17 +230,13 @@ def _unless_known(parsed: Parsed, fact: Fact, candidates: Sequence[MemoryRecord]
     return Parsed(OperationKind.NOOP, target=parsed.target) if known else parsed
 
 
-def _cautious(parsed: Parsed, fact: Fact, candidates: Sequence[MemoryRecord], alike: Sequence[float]) -> Parsed:
+def _cautious(parsed: Parsed, fact: Fact, candidates: Sequence[MemoryRecord], likeness: Sequence[Likeness]) -> Parsed:
     """Add a fact that a small policy would drop though nothing is much like it, or would put behind a full memory."""
     if parsed.kind is OperationKind.NOOP and parsed.target is None and parsed.rejected is None:
-        said = _without(fact.text, fact.provenance.speaker)
-        known = not alike or any(
-            cosine >= _LEAST_ALIKE and overlap(said, memory.text) >= _LEAST_KNOWN
-            for cosine, memory in zip(alike, candidates, strict=True)
-        )
-        return parsed if known else Parsed(OperationKind.ADD)
+        known = any(one.alike >= _LEAST_ALIKE and one.known >= _LEAST_KNOWN for one in likeness)
+        return parsed if known or not likeness else Parsed(OperationKind.ADD)
     if parsed.kind is OperationKind.UPDATE and parsed.target is not None and parsed.text is None:
-        full = len(joined(candidates[parsed.target].text, fact.text)) > _LONGEST_JOINED
+        full = len(joined(candidates[parsed.target].text, fact.text)) > EMBEDDED_CHARS
         return Parsed(OperationKind.ADD) if full else parsed
     return parsed
 
@@ -284,6 +278,10 @@ def _tells(text: str, source: str, speaker: str | None) -> bool:
     """Whether a text holds anything of a source besides the speaker's name."""
     said = _without(source, speaker)
     return overlap(said, text) > 0 or not overlap(said, said)
+
+
+def _told(index: int, likeness: Likeness) -> str:
+    return f"{index}: {max(0, round(100 * likeness.alike))}% alike, {round(100 * likeness.known)}% known"
 
 
 def _without(text: str, speaker: str | None) -> str:

@@ -17,7 +17,7 @@ from memory_r1.agents.policy import policy_name, usage_of
 from memory_r1.agents.prompts import Prompts
 from memory_r1.agents.recall import Recalled
 from memory_r1.agents.results import Extraction, Usage
-from memory_r1.agents.text import clean, pieces, quote, sentences
+from memory_r1.agents.text import EMBEDDED_CHARS, clean, pieces, quote, sentences
 from memory_r1.agents.windows import Unit, Window, read_window
 from memory_r1.data.conversation import Turn
 from memory_r1.lm.base import Completion, LanguageModel, Message, Sampling
@@ -28,7 +28,6 @@ NOTHING = "NONE"
 # a turn of more sentences is read in parts
 _MOST_SENTENCES = 12
 _LONGEST_SENTENCE = 400
-_LONGEST_FACT = 600
 _TOKENS_A_SENTENCE = 4
 _LINE = re.compile(r"\s*\d{1,3}(?:[\s,]+\d{1,3})*\s*")
 
@@ -210,7 +209,7 @@ def _assemble(
     texts.sort(key=lambda pair: pair[0])
     new = [pair for pair in dict.fromkeys(texts) if not recalled.repeats(pair[1])]
     return Extraction(
-        facts=tuple(fact_of(window, place, piece) for place, text in new for piece in pieces(text, _LONGEST_FACT)),
+        facts=tuple(fact_of(window, place, piece) for place, text in new for piece in pieces(text, EMBEDDED_CHARS)),
         raw="\n".join(completion.text for _, completion in calls),
         fallback=fallback,
         usage=sum((usage_of(completion) for _, completion in calls), Usage()),

@@ -6,6 +6,9 @@ import json
 import re
 from collections.abc import Iterator
 
+EMBEDDED_CHARS = 600
+"""Longest text of a memory, in characters: about what an embedder of 256 tokens takes in."""
+
 _UNSAFE = re.compile("[\0\ud800-\udfff]")
 _BREAK = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’)\]]*+\s+|\n+")
 _ABBREVIATION = re.compile(r"(?:^|[\s(\"'])(?:[A-Z]|Dr|Mr|Mrs|Ms|Prof|St|vs|etc|No|e\.g|i\.e|a\.m|p\.m)\.\s+$")

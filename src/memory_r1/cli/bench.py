@@ -364,13 +364,11 @@ def _scores(folder: Path) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def _folder(out: Path | None, resume: bool) -> Path:
+    from memory_r1.cli.run_folders import next_folder
     from memory_r1.errors import ConfigError
 
     if out is not None:
         return out
     if resume:
         raise ConfigError("Which run is to go on?", hint="Name its folder: --out FOLDER --resume.")
-    taken = 1
-    while (folder := Path("runs") / f"bench-{taken}").exists():
-        taken += 1
-    return folder
+    return next_folder("bench")

@@ -65,7 +65,7 @@ def demo(
     from memory_r1.demo.source import load_conversation, shorten
 
     if train is not None:
-        from memory_r1.cli.train_run import next_folder
+        from memory_r1.cli.run_folders import next_folder
         from memory_r1.rl.preflight import check_free
 
         run = out or next_folder("demo")

@@ -177,8 +177,9 @@ def train(
     ] = None,
 ) -> None:
     """Train an agent on tasks, and see it improve on tasks it never saw."""
+    from memory_r1.cli.run_folders import next_folder
     from memory_r1.cli.train_joint import resume_joint, start_joint
-    from memory_r1.cli.train_run import next_folder, resume_one, start_one
+    from memory_r1.cli.train_run import resume_one, start_one
     from memory_r1.errors import ConfigError
     from memory_r1.rl.config import make_config
 

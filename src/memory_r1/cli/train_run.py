@@ -130,14 +130,6 @@ def report(run: RunFolder) -> None:
     console().print(f"Adapter: {run.path / 'adapter'}")
 
 
-def next_folder(name: str) -> Path:
-    """A folder for a run that is given none: the first free one of `runs/NAME-1`, `runs/NAME-2`, ..."""
-    taken = 1
-    while (folder := Path("runs") / f"{name}-{taken}").exists():
-        taken += 1
-    return folder
-
-
 def _go(trainer: Trainer, wandb: str | None) -> None:
     from memory_r1.cli.output import note
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from memory_r1.agents.dates import annotate
-from memory_r1.agents.text import clean, pieces
+from memory_r1.agents.text import EMBEDDED_CHARS, clean, pieces
 from memory_r1.data.conversation import Question, Turn
 from memory_r1.rl.bank_state import Bank, BankSearch, Entry
 from memory_r1.rl.build_options import AnswerOptions
 from memory_r1.rl.problems import AnswerProblem
-
-LONGEST_PIECE = 600
-"""Longest memory that is a turn or a part of one, in characters; what an embedder of 256 tokens takes in."""
 
 
 def turn_texts(turn: Turn) -> list[str]:
@@ -26,7 +23,7 @@ def turn_texts(turn: Turn) -> list[str]:
     """
     said = annotate(" ".join(clean(turn.text).split()), turn.time)
     picture = f"[shared picture: {' '.join(turn.image_caption.split())}]" if turn.image_caption else ""
-    return [f"{turn.speaker}: {piece}" for piece in pieces(f"{said} {picture}".strip(), LONGEST_PIECE)]
+    return [f"{turn.speaker}: {piece}" for piece in pieces(f"{said} {picture}".strip(), EMBEDDED_CHARS)]
 
 
 def turn_entries(turn: Turn, *, planted: bool = False) -> list[Entry]:
