@@ -1,4 +1,5 @@
 import re
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 from memory_r1.agents.manager import MemoryManager
 from memory_r1.bank.fact import Fact
 from memory_r1.bank.operation import OperationKind
+from memory_r1.lm.base import Completion
 from memory_r1.testing import HashEmbedder
 from memory_r1.testing.lm import Endless, ScriptedLM
 
@@ -152,11 +154,42 @@ def test_a_trained_policy_is_shown_both_ends_of_a_long_memory_and_cannot_rewrite
     ("adapter", "memory", "kind"),
     [("manager", "Bob plays chess.", ADD), ("manager", "Ann has a red dog.", NOOP), (None, "Bob plays chess.", NOOP)],
 )
-def test_a_trained_policy_may_drop_only_what_is_like_a_memory(prompts, fact, record, adapter, memory, kind):
-    manager = MemoryManager(ScriptedLM('{"op":"NOOP"}'), prompts, adapter=adapter, embedder=HashEmbedder())
-    ruling = manager.decide(fact("Ann has a big red dog."), [record(memory)])
+def test_a_trained_policy_may_call_known_only_what_is_like_the_memory(prompts, fact, record, adapter, memory, kind):
+    lm = ScriptedLM('{"op":"NOOP","id":0}')
+    manager = MemoryManager(lm, prompts, adapter=adapter, embedder=HashEmbedder())
+    ruling = manager.decide(fact("Ann has a big red dog."), [record(memory), record("Ann has a big red dog, Rex.")])
     assert (ruling.kind, ruling.rejected) == (kind, None)
     assert ruling.text == ("Ann has a big red dog." if kind is ADD else None)
+
+
+@pytest.mark.parametrize(
+    ("adapter", "logprobs", "kind"),
+    [
+        ("manager", (-0.01, -0.02), NOOP),
+        ("manager", (-0.01, -0.2), ADD),
+        ("manager", None, NOOP),
+        (None, (-0.01, -0.2), NOOP),
+    ],
+)
+def test_a_trained_policy_drops_as_telling_nothing_only_what_it_is_sure_of(
+    prompts, fact, record, adapter, logprobs, kind
+):
+    said = Completion('{"op":"NOOP"}', 9, 2, "stop", 0.0, logprobs=logprobs)
+    lm = ScriptedLM(said)
+    ruling = MemoryManager(lm, prompts, adapter=adapter).decide(fact("Ann: Great!"), [record("Ann rows.")])
+    assert lm.calls[0].sampling.logprobs is (adapter is not None)
+    assert (ruling.kind, ruling.rejected) == (kind, None)
+    assert ruling.text == ("Ann: Great!" if kind is ADD else None)
+
+
+def test_facts_of_two_days_in_one_memory_stand_under_their_days(prompts, fact, record):
+    manager = MemoryManager(ScriptedLM('{"op":"UPDATE","id":0}'), prompts, adapter="manager")
+    may, june, july = (datetime(2023, month, 8, tzinfo=UTC) for month in (5, 6, 7))
+    first = manager.decide(fact("Ann has a cat.", day=june), [record("Ann has a dog", day=may)]).text
+    assert first == "(8 May 2023) Ann has a dog. (8 June 2023) Ann has a cat."
+    both = record(first, day=june)
+    assert manager.decide(fact("Ann rows.", day=june), [both]).text == f"{first} Ann rows."
+    assert manager.decide(fact("Ann rows.", day=july), [both]).text == f"{first} (8 July 2023) Ann rows."
 
 
 @pytest.mark.parametrize(("words", "kind"), [(20, UPDATE), (60, ADD)])

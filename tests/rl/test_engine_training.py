@@ -16,6 +16,7 @@ from memory_r1.errors import ConfigError, PromptTooLongError, TrainingError
 from memory_r1.lm.base import Sampling
 from memory_r1.lm.local import LocalLM
 from memory_r1.rl.config import make_config
+from memory_r1.rl.improvement import improvement
 from memory_r1.rl.learner import NotFinite
 from memory_r1.rl.policy import Policy
 from memory_r1.rl.prompt_task import PromptTask
@@ -88,6 +89,21 @@ def test_run_folder_tells_everything(tiny_model, toy_tasks, tmp_path):
     assert {"before", "after", "best"} <= run.about().keys()
 
 
+def test_a_run_tells_how_much_better_it_has_become(tiny_model, toy_tasks, tmp_path):
+    config = make_config("tiny", model=tiny_model, steps=2, eval_every=1)
+    made = trainer(tmp_path, config, toy_tasks, toy_tasks[:4], "run")
+    assert improvement(made.run) is None
+    made.train()
+    tried = list(made.run.held_out())
+    assert [row["step"] for row in tried] == [0] * 4 + [1] * 4 + [2] * 4
+    about = made.run.about()
+    found = improvement(made.run)
+    assert (found.second, found.first) == pytest.approx((about["before"], about["after"]))
+    assert found.gap.mean == pytest.approx(about["after"] - about["before"])
+    assert (found.gap.n, found.better + found.worse <= 4) == (4, True)
+    assert improvement(made.run, "no such term") is None
+
+
 def test_going_on_after_a_stop_gives_the_same_metrics(tiny_model, toy_tasks, tmp_path):
     config = make_config("tiny", algorithm="ppo", model=tiny_model, steps=6, lr=0.01, eval_every=2, save_every=2)
     trainer(tmp_path, config, toy_tasks, toy_tasks[:2], "whole").train()
@@ -97,6 +113,7 @@ def test_going_on_after_a_stop_gives_the_same_metrics(tiny_model, toy_tasks, tmp
     assert again.progress.step == 3
     assert again.train()
     same_rows(rows(tmp_path / "parts"), rows(tmp_path / "whole"))
+    assert list(again.run.held_out()) == list(RunFolder.open(tmp_path / "whole").held_out())
 
 
 def command(model, tasks, out, *more):

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 
+from memory_r1.agents.calendar_words import day_text
 from memory_r1.agents.manager import MemoryManager
 from memory_r1.agents.prompts import Prompts
 from memory_r1.agents.results import Ruling
@@ -123,6 +124,31 @@ def test_planted_instructions_are_facts_to_leave_alone(problems):
     planted = [one for one in problems if one.facts[0].planted]
     assert planted
     assert all(one.facts[0].gold.kind is OperationKind.NOOP for one in planted)
+
+
+def test_filler_is_what_the_extractor_leaves_of_turns_without_a_fact_and_must_not_be_stored(made, search):
+    built = manager_problems(made, search, ManagerOptions(unlinked=True, filler=1))
+    filler = [one for one in built if "/filler-" in one.id]
+    empty = {
+        f"{one.conversation.id}/{turn.turn_id}" for one in made for turn in one.turns if not (turn.facts or turn.planted)
+    }
+    said = {f"{one.conversation.id}/{turn.id}": turn for one in made for turn in one.conversation.turns}
+    assert len({one.id for one in filler}) == len(filler) > 20
+    for one in filler:
+        turn = one.id.rpartition("/")[0]
+        assert turn in empty
+        assert one.facts[0].gold == GoldRuling(OperationKind.NOOP)
+        assert one.facts[0].text.startswith(f"{said[turn].speaker}: ")
+    some = manager_problems(made, search, ManagerOptions(unlinked=True, filler=0.25))
+    assert 0.1 < sum("/filler-" in one.id for one in some) / len(filler) < 0.4
+    assert not any("/filler-" in one.id for one in manager_problems(made, search, ManagerOptions(unlinked=True)))
+
+
+def test_a_detail_told_on_another_day_stands_under_its_own_day(made, search):
+    built = manager_problems(made, search, ManagerOptions(unlinked=True, stored="fact"))
+    dated = [entry for one in built for entry in one.bank if len(entry.turns) > 1 and entry.text.startswith("(")]
+    assert dated
+    assert all(day_text(entry.time) in entry.text for entry in dated)
 
 
 def test_a_replay_begins_with_nothing_and_ends_with_the_turn(made, search):
@@ -289,7 +315,7 @@ def test_facts_as_they_were_said_are_sentences_of_their_turns(made):
 
 
 def test_demonstrations_are_of_every_kind_with_fewer_additions_in_both_words(made, search):
-    shown = manager_demonstrations(made, search)
+    shown = [one for one in manager_demonstrations(made, search) if "/filler-" not in one.id]
     every = manager_problems(made, search, ManagerOptions(unlinked=True))
     kinds, all_kinds = (Counter(one.facts[0].gold.kind for one in some) for some in (shown, every))
     add = OperationKind.ADD

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -107,6 +108,11 @@ def test_the_oracle_updates_and_earns_more_than_the_alternatives(world):
     }
     assert rewards.pop(oracle) == 1.0
     assert set(rewards.values()) == {0.0}
+
+
+def test_the_oracle_names_the_memory_that_says_it_already(world):
+    repeated = replace(SCOUT, gold=GoldRuling(OperationKind.NOOP, "m1"))
+    assert ManagerTask(problem(facts=(repeated,)), world()[0]).demonstration() == '{"op":"NOOP","id":1}'
 
 
 def test_every_episode_starts_from_the_same_bank(world):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from memory_r1.agents.calendar_words import day_text
 from memory_r1.agents.grounding import Sources, overlap
+from memory_r1.agents.joining import joined
 from memory_r1.agents.parser import Parsed, parse_decision
 from memory_r1.agents.policy import policy_name, usage_of
 from memory_r1.agents.prompts import Prompts
@@ -32,6 +34,7 @@ _BRIEF_BEGINNING = 100
 # their words in the memory; on real talk it calls much known that is merely on the same topic
 _LEAST_ALIKE = 0.6
 _LEAST_KNOWN = 0.5
+_LEAST_SURE = 0.9
 
 # below this, a text is made up rather than merged from the memory and the fact
 _LEAST_SUPPORT = 0.5
@@ -127,7 +130,8 @@ class MemoryManager:
                 else:
                     prompts[index] = prompt
         if prompts:
-            sampling = Sampling(max_tokens=max(prompt.max_tokens for prompt in prompts.values()), json_object=True)
+            most = max(prompt.max_tokens for prompt in prompts.values())
+            sampling = Sampling(max_tokens=most, json_object=True, logprobs=self._brief)
             completions = self._lm.complete(
                 [prompt.chat for prompt in prompts.values()], sampling, adapter=self._adapter
             )
@@ -164,12 +168,15 @@ class MemoryManager:
         if parsed.kind is OperationKind.UPDATE and parsed.target is not None:
             whole = self._merges and self.shows_whole(candidates[parsed.target].text)
             parsed = parsed if whole else replace(parsed, text=None)
+        if self._brief:
+            parsed = _unless_unlike(parsed, prompt.likeness)
+            parsed = _unless_unsure(parsed, completion)
         parsed = _grounded(_unless_known(parsed, fact, candidates), fact, candidates)
         if self._brief:
-            parsed = _cautious(parsed, fact, candidates, prompt.likeness)
+            parsed = _unless_full(parsed, fact, candidates)
         text = parsed.text if parsed.text is not None else fact.text
         if parsed.kind is OperationKind.UPDATE and parsed.target is not None and parsed.text is None:
-            text = joined(candidates[parsed.target].text, fact.text)
+            text = _put_behind(candidates[parsed.target], fact)
         return Ruling(
             parsed.kind,
             target=parsed.target,
@@ -230,27 +237,33 @@ def _unless_known(parsed: Parsed, fact: Fact, candidates: Sequence[MemoryRecord]
     return Parsed(OperationKind.NOOP, target=parsed.target) if known else parsed
 
 
-def _cautious(parsed: Parsed, fact: Fact, candidates: Sequence[MemoryRecord], likeness: Sequence[Likeness]) -> Parsed:
-    """Add a fact that a small policy would drop though nothing is much like it, or would put behind a full memory."""
-    if parsed.kind is OperationKind.NOOP and parsed.target is None and parsed.rejected is None:
-        known = any(one.alike >= _LEAST_ALIKE and one.known >= _LEAST_KNOWN for one in likeness)
-        return parsed if known or not likeness else Parsed(OperationKind.ADD)
-    if parsed.kind is OperationKind.UPDATE and parsed.target is not None and parsed.text is None:
-        full = len(joined(candidates[parsed.target].text, fact.text)) > EMBEDDED_CHARS
-        return Parsed(OperationKind.ADD) if full else parsed
-    return parsed
+def _unless_unlike(parsed: Parsed, likeness: Sequence[Likeness]) -> Parsed:
+    """Add a fact that a small policy calls known though the memory it names is not much like it."""
+    if parsed.kind is not OperationKind.NOOP or parsed.target is None or not likeness:
+        return parsed
+    one = likeness[parsed.target]
+    known = one.alike >= _LEAST_ALIKE and one.known >= _LEAST_KNOWN
+    return parsed if known else Parsed(OperationKind.ADD)
 
 
-def joined(memory: str, fact: str) -> str:
-    """The text of a memory that a fact adds to, where the model wrote none: what was known, then what is new.
+def _unless_unsure(parsed: Parsed, completion: Completion) -> Parsed:
+    """Add a fact of which a small policy says, and is not sure, that it tells nothing."""
+    if parsed.kind is not OperationKind.NOOP or parsed.target is not None or completion.logprobs is None:
+        return parsed
+    sure = math.exp(math.fsum(completion.logprobs))
+    return parsed if sure >= _LEAST_SURE else Parsed(OperationKind.ADD)
 
-    Example:
-        >>> joined("Ann has a dog", "Ann has a cat.")
-        'Ann has a dog. Ann has a cat.'
-    """
-    memory = memory.rstrip()
-    ended = memory.endswith((".", "!", "?", '"', "”", ")"))
-    return f"{memory}{'' if ended else '.'} {fact.strip()}"
+
+def _unless_full(parsed: Parsed, fact: Fact, candidates: Sequence[MemoryRecord]) -> Parsed:
+    """Add a fact that would be put behind a memory as long as the embedder reads."""
+    if parsed.kind is not OperationKind.UPDATE or parsed.target is None or parsed.text is not None:
+        return parsed
+    full = len(_put_behind(candidates[parsed.target], fact)) > EMBEDDED_CHARS
+    return Parsed(OperationKind.ADD) if full else parsed
+
+
+def _put_behind(memory: MemoryRecord, fact: Fact) -> str:
+    return joined(memory.text, fact.text, memory.event_time, fact.event_time)
 
 
 def _grounded(parsed: Parsed, fact: Fact, candidates: Sequence[MemoryRecord]) -> Parsed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from memory_r1.retrieval.search import Hit
 
 
-class BankSystem:
+class BankSystem(ABC):
     """A system with one bank of the product for a conversation. Subclasses write into it in `ingest`.
 
     One bank holds what all speakers said. Questions are answered from what the product's hybrid retrieval finds. The
@@ -60,9 +61,9 @@ class BankSystem:
         self._add_seconds: list[float] = []
         self._extracting = 0.0
 
+    @abstractmethod
     def ingest(self, conversation: Conversation) -> None:
         """Read all sessions, oldest first."""
-        raise NotImplementedError
 
     def answer(self, question: Question) -> SystemAnswer:
         """Answer one question."""

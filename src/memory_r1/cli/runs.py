@@ -40,7 +40,9 @@ def runs(
 
 def summary(run: RunFolder) -> dict[str, Any]:
     """What there is to know of a run in short."""
-    about, config = run.about(), run.config()
+    from memory_r1.rl.improvement import improvement
+
+    about, config, better = run.about(), run.config(), improvement(run)
     steps = [row["step"] for row in run.metrics()]
     scored = [row["eval/reward"] for row in run.metrics() if "eval/reward" in row]
     return {
@@ -52,6 +54,7 @@ def summary(run: RunFolder) -> dict[str, Any]:
         "before": scored[0] if scored else None,
         "after": scored[-1] if len(scored) > 1 else None,
         "best": max(scored[1:], default=None),
+        "better": better and {"mean": better.gap.mean, "low": better.gap.low, "high": better.gap.high},
         "held_out": about.get("held_out"),
         "started": about.get("started"),
         "data": about.get("data"),
@@ -74,7 +77,7 @@ def _print(found: list[dict[str, Any]]) -> None:
     from memory_r1.cli.output import console, shown
 
     table = Table(box=None, pad_edge=False)
-    for column in ("run", "agent", "by", "steps", "before", "after", "best", "n", "started"):
+    for column in ("run", "agent", "by", "steps", "before", "after", "better by", "best", "n", "started"):
         table.add_column(column, no_wrap=True)
     for one in found:
         table.add_row(
@@ -82,7 +85,10 @@ def _print(found: list[dict[str, Any]]) -> None:
             one["agent"],
             one["algorithm"],
             f"{one['done']}/{one['steps']}",
-            *(_score(one[name]) for name in ("before", "after", "best")),
+            _score(one["before"]),
+            _score(one["after"]),
+            _better(one["better"]),
+            _score(one["best"]),
             str(one["held_out"]),
             (one["started"] or "")[:16],
         )
@@ -103,6 +109,13 @@ def _short(paths: list[str]) -> dict[str, str]:
     """Each run by the name of its folder, or by its whole path where two folders have one name."""
     last = [Path(path).name for path in paths]
     return {path: name if last.count(name) == 1 else path for path, name in zip(paths, last, strict=True)}
+
+
+def _better(gap: dict[str, Any] | None) -> str:
+    if gap is None:
+        return "-"
+    ends = "" if gap["low"] is None else f" ({gap['low']:+.3f} to {gap['high']:+.3f})"
+    return f"{gap['mean']:+.3f}{ends}"
 
 
 def _score(value: float | None) -> str:

@@ -121,12 +121,15 @@ def close(watchers: list[Any]) -> None:
 def report(run: RunFolder) -> None:
     """Print what a run came to."""
     from memory_r1.cli.output import console
+    from memory_r1.rl.improvement import improvement, told
 
     about = run.about()
     if "before" in about:
         best = "" if about["best"] is None else f", best {about['best']:.3f}"
         scores = f"{about['before']:.3f} before, {about['after']:.3f} after{best}"
         console().print(f"Held-out reward {scores} ({about['held_out']} tasks).")
+        if (found := improvement(run)) is not None:
+            console().print(f"Better by {told(found.gap)}; better on {found.better}, worse on {found.worse} tasks.")
     console().print(f"Adapter: {run.path / 'adapter'}")
 
 

@@ -56,6 +56,9 @@ class ManagerOptions:
     """Synthetic only: share of the facts to ADD that are kept. They are nearly half, and the easiest."""
     planted: bool = True
     """Synthetic only: planted instructions as facts that must not be stored."""
+    filler: float = 0.0
+    """Synthetic only: share of the talk about nothing, as the extractor lets it pass, that is ruled on as well; it must
+    not be stored. No question rests on it, so it is of use for demonstrations and for rewards that count the bank."""
 
     def __post_init__(self) -> None:
         _at_least("candidates", self.candidates, 1)
@@ -63,6 +66,7 @@ class ManagerOptions:
         _at_least("most_questions", self.most_questions, 0)
         _at_least("window_turns", self.window_turns, 1)
         _share("additions", self.additions)
+        _share("filler", self.filler)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from memory_r1.data.conversation import Question
 from memory_r1.data.synthetic import GoldAnswer, GoldOperation, GoldTurn, SyntheticConversation
 from memory_r1.rl.bank_state import Bank, BankSearch, GoldRuling, NewFact
 from memory_r1.rl.build_options import SYNTHETIC_MANAGER, AnswerOptions, ExtractOptions, ManagerOptions
-from memory_r1.rl.gold_bank import places_of, relevant_ids, separate_bank, stages_of
+from memory_r1.rl.gold_bank import filler_texts, places_of, relevant_ids, separate_bank, stages_of
 from memory_r1.rl.problems import AnswerProblem, ExtractProblem, ManagerProblem
 from memory_r1.rl.retrieved import answer_problem, from_turns, turn_entries, with_targets
 
@@ -19,7 +19,7 @@ from memory_r1.rl.retrieved import answer_problem, from_turns, turn_entries, wit
 def manager_problems(
     made: Iterable[SyntheticConversation], search: BankSearch, options: ManagerOptions | None = None
 ) -> list[ManagerProblem]:
-    """A problem for each gold fact, on the exact bank before it, and for each planted instruction.
+    """A problem for each gold fact, on the exact bank before it, for each planted instruction, and for some filler.
 
     Facts for which the product would ask no model (an empty bank, a memory of the very words) give no problem; nor,
     unless `unlinked`, do those without a question.
@@ -40,8 +40,11 @@ def manager_problems(
 
 
 def manager_demonstrations(made: Iterable[SyntheticConversation], search: BankSearch) -> list[ManagerProblem]:
-    """Every ruling as a problem without questions, to imitate; half of the plain additions are left out."""
-    return manager_problems(made, search, ManagerOptions(unlinked=True, most_questions=0, additions=0.5))
+    """Every ruling as a problem without questions, to imitate; half of the plain additions are left out.
+
+    So is three quarters of the talk about nothing, of which there is more than of all else.
+    """
+    return manager_problems(made, search, ManagerOptions(unlinked=True, most_questions=0, additions=0.5, filler=0.25))
 
 
 def answer_problems(
@@ -109,6 +112,7 @@ class _Walk:
         self._order = places_of(one)
         self._turns = {turn.id: turn for turn in one.conversation.turns}
         self.stages_of = stages_of(one, stored)
+        self._filler = filler_texts(one) if options.filler else {}
 
     def problems(self) -> Iterator[ManagerProblem]:
         for place, stage in enumerate(self.stages_of):
@@ -121,6 +125,11 @@ class _Walk:
                 problem = self._problem(place, stage.after, (fact,), None, "planted")
                 # it is there for what it must not do, whether or not anything is asked
                 yield problem
+            elif not facts and stage.after:
+                for number, text in enumerate(self._filler.get(stage.turn.turn_id, ())):
+                    if self._rng.random() < self._options.filler:
+                        fact = self._fact(stage.turn, text, GoldRuling(OperationKind.NOOP))
+                        yield self._problem(place, stage.after, (fact,), None, f"filler-{number}")
             elif facts and self._options.bank == "empty":
                 earlier = self._earlier(place)
                 yield self._problem(place, (), (*earlier, *facts), stage.turn.operations[-1], "replay")
@@ -159,7 +168,7 @@ class _Walk:
             candidates = with_targets([entry.id for entry in found], targets, self._options.candidates)
         questions = self._linked(place, operation)
         room = min(self._options.guards, self._options.most_questions - len(questions))
-        if room > 0 and (questions or facts[0].planted):
+        if room > 0 and (questions or operation is None):
             others = set(candidates) - ({operation.memory_id} if operation else set())
             questions += self._guards(place, others, {one.id for one in questions})[:room]
         turn = self.stages_of[place].turn.turn_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from memory_r1.agents.manager import joined
+from memory_r1.agents.joining import joined
 from memory_r1.agents.selector import completed
 from memory_r1.bank.operation import OperationKind
 from memory_r1.data.conversation import Question, Turn
@@ -43,7 +43,7 @@ def stages_of(one: SyntheticConversation, stored: str) -> list[Stage]:
         for fact, operation in zip(turn.facts, turn.operations, strict=True):
             before.append(tuple(bank.values()))
             fact = replace(fact, text=told[fact.id])
-            text = _text(bank, gold, fact, operation, stored)
+            text = _text(bank, gold, fact, operation, stored, turns[turn.turn_id])
             rulings.append(_ruling(fact, operation, text))
             _step(bank, operation, text, fact, turns[turn.turn_id])
             if operation.text is not None:
@@ -54,7 +54,7 @@ def stages_of(one: SyntheticConversation, stored: str) -> list[Stage]:
 
 
 def _text(
-    bank: Mapping[str, Entry], gold: Mapping[str, str], fact: GoldFact, operation: GoldOperation, stored: str
+    bank: Mapping[str, Entry], gold: Mapping[str, str], fact: GoldFact, operation: GoldOperation, stored: str, turn: Turn
 ) -> str:
     """The memory's text after an operation."""
     text = operation.text or ""
@@ -64,7 +64,8 @@ def _text(
         return fact.text
     # what only adds to a memory is put behind it, as an UPDATE without a text leaves it
     adds = text.startswith(gold[operation.memory_id])
-    return joined(bank[operation.memory_id].text, fact.text) if adds else text
+    known = bank[operation.memory_id]
+    return joined(known.text, fact.text, known.time, turn.time) if adds else text
 
 
 def _ruling(fact: GoldFact, operation: GoldOperation, text: str) -> GoldRuling:
@@ -104,6 +105,22 @@ def said_texts(one: SyntheticConversation) -> dict[str, str]:
                 if own and len(lines) == len(facts):
                     whole = completed(parts[0], lines, one.conversation.speakers)
                     texts[fact.id] = parts[0].text_of(whole[own[0]])
+    return texts
+
+
+def filler_texts(one: SyntheticConversation) -> dict[str, tuple[str, ...]]:
+    """What the product's extractor leaves of turns that tell nothing, by turn id: talk that no rule knows for small talk.
+
+    Planted instructions are not among them.
+    """
+    nothing = {turn.turn_id for turn in one.turns if not turn.facts and not turn.planted}
+    texts: dict[str, tuple[str, ...]] = {}
+    for session in one.conversation.sessions:
+        for place, turn in enumerate(session.turns):
+            if turn.id in nothing:
+                parts = parts_of_turn(turn, session.turns[max(0, place - 1) : place])
+                left = [part.text_of(line) for part in parts for line in completed(part, (), one.conversation.speakers)]
+                texts[turn.id] = tuple(left)
     return texts
 
 

@@ -98,7 +98,7 @@ def resume_run(run: RunFolder, config: TrainConfig, data: TaskData, watchers: Se
     if run.checkpoints():
         trainer.resume()
     else:
-        run.cut_metrics(-1)
+        run.cut_rows(-1)
     return trainer
 
 

@@ -6,7 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from memory_r1.agents.manager import DecisionPrompt, MemoryManager, joined
+from memory_r1.agents.joining import joined
+from memory_r1.agents.manager import DecisionPrompt, MemoryManager
 from memory_r1.agents.results import Answer, Ruling
 from memory_r1.bank.memory import MemoryRecord
 from memory_r1.bank.operation import OperationKind
@@ -151,12 +152,14 @@ class ManagerEpisode:
             if gold.target not in shown:
                 return None
             written["id"] = shown[gold.target]
+        if gold.kind is OperationKind.NOOP and gold.target in shown:
+            written["id"] = shown[gold.target]
         if gold.text is not None and gold.kind in (OperationKind.ADD, OperationKind.UPDATE):
-            texts = {record.id: record.text for record in pending.records}
-            memory = texts.get(gold.target or "")
+            memory = next((record for record in pending.records if record.id == gold.target), None)
             # what the product writes by itself need not be written by the policy, and what is not seen cannot be
             if memory is None or (
-                gold.text != joined(memory, pending.fact.text) and self._world.manager.shows_whole(memory)
+                gold.text != joined(memory.text, pending.fact.text, memory.event_time, pending.fact.time)
+                and self._world.manager.shows_whole(memory.text)
             ):
                 written["text"] = gold.text
         return json.dumps(written, ensure_ascii=False, separators=(",", ":"))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from memory_r1.rl.run_folder import RunFolder
 
 _OPERATION = re.compile(r'"op"\s*:\s*"(ADD|UPDATE|DELETE|NOOP|NONE)"')
+_ALWAYS_SHOWN = ("ADD", "UPDATE", "DELETE", "NOOP")
 _SHOWN_GROUPS = 2
 
 
@@ -39,7 +40,8 @@ def rollout_metrics(rollouts: Sequence[Rollout], clock: Clock | None) -> dict[st
     }
     operations = Counter(found[1] for step in steps if (found := _OPERATION.search(step.text)))
     if operations:
-        row |= {f"ops/{name}": count / len(steps) for name, count in sorted(operations.items())}
+        # an operation that nobody chose is 0 and not missing, so that its curve falls
+        row |= {f"ops/{name}": operations[name] / len(steps) for name in sorted({*_ALWAYS_SHOWN, *operations})}
     if clock is not None:
         row |= {"time/sampling": clock.sampling, "time/scoring": clock.scoring}
         row["charts/tokens_per_second"] = tokens / max(clock.sampling, 1e-9)

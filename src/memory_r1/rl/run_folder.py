@@ -3,6 +3,7 @@
 run.json             format, version, command, data, base model, scores; written anew as the run goes on
 config.json          every setting
 metrics.jsonl        one line a step
+held-out.jsonl       one line for each held-out task, each time they are tried
 curves.png           the main metrics over steps
 samples/             rollouts to read
 checkpoints/         to resume from; each is whole or not there
@@ -13,7 +14,7 @@ tensorboard/         the same metrics for TensorBoard
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from memory_r1.rl.policy import Policy
 
 FORMAT = 1
-RUN_FILE, CONFIG_FILE, METRICS_FILE = "run.json", "config.json", "metrics.jsonl"
+RUN_FILE, CONFIG_FILE, METRICS_FILE, HELD_OUT_FILE = "run.json", "config.json", "metrics.jsonl", "held-out.jsonl"
 STATE_FILE = "state.pt"
 
 
@@ -106,25 +107,25 @@ class RunFolder:
 
     def metrics(self) -> Iterator[dict[str, Any]]:
         """The lines of `metrics.jsonl`, a torn last one left out."""
-        path = self.path / METRICS_FILE
-        if not path.exists():
-            return
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                yield json.loads(line)
-            except ValueError:
-                return
+        return self._rows(METRICS_FILE)
+
+    def held_out(self) -> Iterator[dict[str, Any]]:
+        """The lines of `held-out.jsonl`, a torn last one left out."""
+        return self._rows(HELD_OUT_FILE)
 
     def add_metrics(self, row: Mapping[str, Any]) -> None:
         """Append a line to `metrics.jsonl`."""
-        path = self.path / METRICS_FILE
-        with writing(path), path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        self._append(METRICS_FILE, [row])
 
-    def cut_metrics(self, step: int) -> None:
-        """Drop the lines after a step, which a resumed run writes again."""
-        kept = [json.dumps(row) for row in self.metrics() if row["step"] <= step]
-        write_whole(self.path / METRICS_FILE, "".join(f"{line}\n" for line in kept))
+    def add_held_out(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Append lines to `held-out.jsonl`."""
+        self._append(HELD_OUT_FILE, rows)
+
+    def cut_rows(self, step: int) -> None:
+        """Drop what was measured after a step, which a resumed run measures again."""
+        for name in (METRICS_FILE, HELD_OUT_FILE):
+            kept = [json.dumps(row) for row in self._rows(name) if row["step"] <= step]
+            write_whole(self.path / name, "".join(f"{line}\n" for line in kept))
 
     def add_sample(self, step: int, text: str) -> None:
         """Write rollouts of a step to read."""
@@ -187,6 +188,21 @@ class RunFolder:
         with whole_folder(self.path / "adapter") as made:
             policy.save(made)
             (made / "README.md").write_text(card, encoding="utf-8")
+
+    def _rows(self, name: str) -> Iterator[dict[str, Any]]:
+        path = self.path / name
+        if not path.exists():
+            return
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                yield json.loads(line)
+            except ValueError:
+                return
+
+    def _append(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        path = self.path / name
+        with writing(path), path.open("a", encoding="utf-8") as file:
+            file.write("".join(f"{json.dumps(row)}\n" for row in rows))
 
     def _read(self, name: str) -> dict[str, Any]:
         path = self.path / name

@@ -71,7 +71,8 @@ class Trainer:
     ) -> None:
         if not tasks:
             raise TrainingError("There is no task to learn from.", hint="Check the data and the builder's options.")
-        self.config, self.tasks, self.held_out, self.run = config, tasks, held_out[: config.eval_tasks], run
+        self.config, self.tasks, self.run = config, tasks, run
+        self.held_out = spread(held_out, config.eval_tasks)
         self.policy = policy or Policy(config)
         self.watchers = watchers
         self.progress = Progress()
@@ -97,7 +98,7 @@ class Trainer:
         self._learner.optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["rng"])
         self.progress = Progress(**state["progress"])
-        self.run.cut_metrics(self.progress.step)
+        self.run.cut_rows(self.progress.step)
 
     def train(self, until: int | None = None) -> bool:
         """Take steps until all are done; save at the end, and on Ctrl-C after the step that is under way.
@@ -235,6 +236,12 @@ class Trainer:
         for watcher in self.watchers:
             watcher.note(f"Trying {len(self.held_out)} held-out tasks.")
         rollouts = play(self.policy, self.held_out, completions=1, temperature=0.0, seed=0)
+        self.run.add_held_out(
+            [
+                {"step": self.progress.step, "task": one.task_id, "reward": one.reward.total, **one.reward.parts}
+                for one in rollouts
+            ]
+        )
         found = rollout_metrics(rollouts, None)
         row = {f"eval/{name.partition('/')[2]}": value for name, value in found.items()}
         if keep and (self.progress.best is None or row["eval/reward"] > self.progress.best):
@@ -287,6 +294,17 @@ class Trainer:
             yield
         finally:
             signal.signal(signal.SIGINT, usual)
+
+
+def spread(tasks: Sequence[_T], most: int) -> list[_T]:
+    """So many tasks at most, taken evenly, so that every conversation has its share.
+
+    Example:
+        >>> spread("abcdef", 3), spread("ab", 3)
+        (['a', 'c', 'e'], ['a', 'b'])
+    """
+    count = min(most, len(tasks))
+    return [tasks[place * len(tasks) // count] for place in range(count)]
 
 
 def shuffled(size: int, seed: int, epoch: int) -> list[int]:

@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from memory_r1.agents.manager import joined
+from memory_r1.agents.joining import joined
 from memory_r1.agents.results import Ruling
 from memory_r1.bank.operation import OperationKind
 from memory_r1.bench.operations.rates import causes, stream_samples

@@ -1,0 +1,37 @@
+"""What an UPDATE without a text of its own leaves: what was known, then what is new, each under its day."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+from memory_r1.agents.calendar_words import day_text
+
+_DATED = re.compile(r"\(\d{1,2} [A-Z][a-z]+ \d{4}\) ")
+
+
+def joined(memory: str, fact: str, known: datetime | None = None, told: datetime | None = None) -> str:
+    """The text of a memory that a fact adds to, where the model wrote none.
+
+    A memory has one date, that of its newest fact; so if the days differ, each part is given its own.
+
+    Args:
+        memory: Text of the memory.
+        fact: Text of the fact.
+        known: When the memory's newest part was told.
+        told: When the fact was told.
+
+    Example:
+        >>> joined("Ann has a dog", "Ann has a cat.")
+        'Ann has a dog. Ann has a cat.'
+        >>> joined("Ann has a dog.", "Ann has a cat.", datetime(2023, 5, 8), datetime(2023, 6, 9))
+        '(8 May 2023) Ann has a dog. (9 June 2023) Ann has a cat.'
+    """
+    memory, fact = memory.rstrip(), fact.strip()
+    if not memory.endswith((".", "!", "?", '"', "”", ")")):
+        memory += "."
+    if known is None or told is None or known.date() == told.date():
+        return f"{memory} {fact}"
+    if not _DATED.match(memory):
+        memory = f"({day_text(known)}) {memory}"
+    return f"{memory} ({day_text(told)}) {fact}"
