@@ -182,6 +182,16 @@ def test_a_trained_policy_drops_as_telling_nothing_only_what_it_is_sure_of(
     assert ruling.text == ("Ann: Great!" if kind is ADD else None)
 
 
+@pytest.mark.parametrize(
+    ("adapter", "speaker", "kind"),
+    [("manager", "Ann", UPDATE), ("manager", "Bob", ADD), ("manager", None, UPDATE), (None, "Bob", UPDATE)],
+)
+def test_a_trained_policy_changes_nothing_that_another_person_told(prompts, fact, record, adapter, speaker, kind):
+    manager = MemoryManager(ScriptedLM('{"op":"UPDATE","id":0}'), prompts, adapter=adapter)
+    ruling = manager.decide(fact("Ann's brother Leo dives.", "Ann"), [record("Leo is a baker.", speaker)])
+    assert (ruling.kind, ruling.rejected) == (kind, None)
+
+
 def test_facts_of_two_days_in_one_memory_stand_under_their_days(prompts, fact, record):
     manager = MemoryManager(ScriptedLM('{"op":"UPDATE","id":0}'), prompts, adapter="manager")
     may, june, july = (datetime(2023, month, 8, tzinfo=UTC) for month in (5, 6, 7))

@@ -130,7 +130,10 @@ def test_filler_is_what_the_extractor_leaves_of_turns_without_a_fact_and_must_no
     built = manager_problems(made, search, ManagerOptions(unlinked=True, filler=1))
     filler = [one for one in built if "/filler-" in one.id]
     empty = {
-        f"{one.conversation.id}/{turn.turn_id}" for one in made for turn in one.turns if not (turn.facts or turn.planted)
+        f"{one.conversation.id}/{turn.turn_id}"
+        for one in made
+        for turn in one.turns
+        if not (turn.facts or turn.planted)
     }
     said = {f"{one.conversation.id}/{turn.id}": turn for one in made for turn in one.conversation.turns}
     assert len({one.id for one in filler}) == len(filler) > 20

@@ -72,8 +72,9 @@ class MemoryManager:
         policy: Name of the policy in rulings; model and adapter if None.
         brief: Show only the beginning and the end of long texts. A memory shown that way can be added to and retired,
             and is never rewritten. None: only if there is an adapter, since trained policies are small and learn so.
-            Such a policy is also kept from two faults: a NOOP on a fact that no memory is much like, and an UPDATE that
-            would make a memory longer than the embedder reads, become an ADD.
+            Such a policy is also kept from faults that cost more than a memory too many: ADD takes the place of a NOOP
+            that names a memory not much like the fact, of one that names none and is not sure, of a change to what
+            another person told, and of an UPDATE that would make a memory longer than the embedder reads.
         merges: Whether it may word a memory anew; else UPDATE always puts the fact behind the memory. None: unless it
             is the bundled model untrained, which writes the fact and drops what was known.
         embedder: For telling the model how alike a fact and each memory are, which a small one cannot see by itself.
@@ -173,7 +174,7 @@ class MemoryManager:
             parsed = _unless_unsure(parsed, completion)
         parsed = _grounded(_unless_known(parsed, fact, candidates), fact, candidates)
         if self._brief:
-            parsed = _unless_full(parsed, fact, candidates)
+            parsed = _unless_full(_unless_anothers(parsed, fact, candidates), fact, candidates)
         text = parsed.text if parsed.text is not None else fact.text
         if parsed.kind is OperationKind.UPDATE and parsed.target is not None and parsed.text is None:
             text = _put_behind(candidates[parsed.target], fact)
@@ -252,6 +253,14 @@ def _unless_unsure(parsed: Parsed, completion: Completion) -> Parsed:
         return parsed
     sure = math.exp(math.fsum(completion.logprobs))
     return parsed if sure >= _LEAST_SURE else Parsed(OperationKind.ADD)
+
+
+def _unless_anothers(parsed: Parsed, fact: Fact, candidates: Sequence[MemoryRecord]) -> Parsed:
+    """Add a fact for which a small policy would change what another person told."""
+    if parsed.kind not in (OperationKind.UPDATE, OperationKind.DELETE) or parsed.target is None:
+        return parsed
+    speaker, other = fact.provenance.speaker, candidates[parsed.target].provenance.speaker
+    return parsed if None in (speaker, other) or speaker == other else Parsed(OperationKind.ADD)
 
 
 def _unless_full(parsed: Parsed, fact: Fact, candidates: Sequence[MemoryRecord]) -> Parsed:

@@ -54,7 +54,12 @@ def stages_of(one: SyntheticConversation, stored: str) -> list[Stage]:
 
 
 def _text(
-    bank: Mapping[str, Entry], gold: Mapping[str, str], fact: GoldFact, operation: GoldOperation, stored: str, turn: Turn
+    bank: Mapping[str, Entry],
+    gold: Mapping[str, str],
+    fact: GoldFact,
+    operation: GoldOperation,
+    stored: str,
+    turn: Turn,
 ) -> str:
     """The memory's text after an operation."""
     text = operation.text or ""
@@ -109,7 +114,7 @@ def said_texts(one: SyntheticConversation) -> dict[str, str]:
 
 
 def filler_texts(one: SyntheticConversation) -> dict[str, tuple[str, ...]]:
-    """What the product's extractor leaves of turns that tell nothing, by turn id: talk that no rule knows for small talk.
+    """What the product's extractor leaves of turns that tell nothing, by turn id: no rule knows it for small talk.
 
     Planted instructions are not among them.
     """

@@ -37,9 +37,7 @@ def improvement(run: RunFolder, term: str = "reward") -> Difference | None:
 
 def _scored(rows: Sequence[Mapping[str, Any]], term: str) -> list[Scored]:
     # the same question may stand behind several lists of memories; tasks are always tried in the same order
-    return [
-        Scored(conversation_of(row["task"]), f"{place} {row['task']}", row[term]) for place, row in enumerate(rows)
-    ]
+    return [Scored(conversation_of(row["task"]), f"{place} {row['task']}", row[term]) for place, row in enumerate(rows)]
 
 
 def conversation_of(task: str) -> str:
