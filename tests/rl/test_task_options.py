@@ -7,6 +7,7 @@ import pytest
 from memory_r1.errors import ConfigError, InvalidInputError
 from memory_r1.rl.agent_tasks import load_tasks
 from memory_r1.rl.bank_state import Cut
+from memory_r1.rl.config import make_config
 from memory_r1.rl.data_config import DataConfig
 from memory_r1.rl.rewards import Weights, weights_of
 
@@ -104,3 +105,16 @@ def test_a_file_that_is_held_out_is_read_before_facts_are_extracted(made, tmp_pa
     monkeypatch.setattr("memory_r1.rl.fact_cache.FactCache.facts", None)
     with pytest.raises(InvalidInputError, match="cannot be read"):
         made("manager", held_out=str(tmp_path / "none.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("preset", "agent", "chosen", "scale"),
+    [
+        ("laptop", "answerer", {}, "std"),
+        ("laptop", "manager", {}, "none"),
+        ("paper", "manager", {}, "std"),
+        ("laptop", "manager", {"scale": "std"}, "std"),
+    ],
+)
+def test_a_manager_s_advantages_are_not_divided_by_their_deviation_unless_asked(preset, agent, chosen, scale):
+    assert make_config(preset, agent=agent, **chosen).scale == scale

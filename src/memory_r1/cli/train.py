@@ -227,7 +227,10 @@ def train(
         start_one(folder, config, described, wandb)
         return
     starts = {"answerer": start, "manager": manager_start}
-    configs = {name: config.model_copy(update={"agent": name, "start": one}) for name, one in starts.items()}
+    configs = {
+        name: make_config(preset, algorithm=algo.value, agent=name, **{**chosen, "start": one})
+        for name, one in starts.items()
+    }
     start_joint(folder, configs, described, every, wandb)
 
 

@@ -89,7 +89,7 @@ class TrainConfig(BaseModel):
 
     # GRPO
     scale: Literal["std", "none"] = "std"
-    """Divide advantages by the group's standard deviation, or not (Dr. GRPO)."""
+    """Divide advantages by the group's standard deviation, or not (Dr. GRPO); `none` for the manager unless set."""
     zero_variance: Literal["keep", "drop", "resample"] = "drop"
     """Groups whose rewards are all equal: learn their KL alone, leave them out, or sample others for them (DAPO)."""
     resample_rounds: int = Field(2, ge=0)
@@ -124,6 +124,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "minibatches": 1,
         "kl": 0.001,
         "warmup": 0,
+        "scale": "std",
         "zero_variance": "keep",
         "gradient_checkpointing": True,
         "pack_tokens": 16_384,
@@ -140,6 +141,10 @@ BY_ALGORITHM: Mapping[Algorithm, Mapping[str, Any]] = {
     "ppo": {"epochs": 2},
 }
 """Defaults that differ by algorithm."""
+
+# most groups of the manager's differ in `budget` alone; divided by their deviation, that would count as much as answers
+BY_AGENT: Mapping[str, Mapping[str, Any]] = {"manager": {"scale": "none"}}
+"""Defaults that differ by agent, where neither algorithm nor preset says otherwise."""
 
 
 def make_config(preset: str = "laptop", *, algorithm: Algorithm = "grpo", **chosen: Any) -> TrainConfig:
@@ -163,7 +168,8 @@ def make_config(preset: str = "laptop", *, algorithm: Algorithm = "grpo", **chos
         raise ConfigError(f"Unknown algorithm {algorithm!r}.", hint=f"Known: {', '.join(ALGORITHMS)}.")
     given = {name: value for name, value in chosen.items() if value is not None}
     try:
-        return TrainConfig(**{**BY_ALGORITHM[algorithm], **PRESETS[preset], "algorithm": algorithm, **given})
+        usual = {**BY_AGENT.get(given.get("agent", ""), {}), **BY_ALGORITHM[algorithm], **PRESETS[preset]}
+        return TrainConfig(**{**usual, "algorithm": algorithm, **given})
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))
