@@ -102,6 +102,8 @@ def test_a_run_tells_how_much_better_it_has_become(tiny_model, toy_tasks, tmp_pa
     assert found.gap.mean == pytest.approx(about["after"] - about["before"])
     assert (found.gap.n, found.better + found.worse <= 4) == (4, True)
     assert improvement(made.run, "no such term") is None
+    made.run.add_held_out([{**tried[0], "step": 3, "reward": 9.0}])
+    assert improvement(made.run) == found
 
 
 def test_going_on_after_a_stop_gives_the_same_metrics(tiny_model, toy_tasks, tmp_path):

@@ -6,8 +6,15 @@ import re
 from datetime import datetime
 
 from memory_r1.agents.calendar_words import day_text
+from memory_r1.bank.fact import Fact
+from memory_r1.bank.memory import MemoryRecord
 
 _DATED = re.compile(r"\(\d{1,2} [A-Z][a-z]+ \d{4}\) ")
+
+
+def put_behind(memory: MemoryRecord, fact: Fact) -> str:
+    """The text of a memory that a fact is put behind; see `joined`."""
+    return joined(memory.text, fact.text, memory.event_time, fact.event_time)
 
 
 def joined(memory: str, fact: str, known: datetime | None = None, told: datetime | None = None) -> str:

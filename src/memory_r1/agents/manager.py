@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from memory_r1.agents.calendar_words import day_text
+from memory_r1.agents.caution import Likeness, unless_doubtful, unless_misplaced
 from memory_r1.agents.grounding import Sources, overlap
-from memory_r1.agents.joining import joined
+from memory_r1.agents.joining import put_behind
 from memory_r1.agents.parser import Parsed, parse_decision
 from memory_r1.agents.policy import policy_name, usage_of
 from memory_r1.agents.prompts import Prompts
 from memory_r1.agents.results import Ruling
-from memory_r1.agents.text import EMBEDDED_CHARS, clean, quote
+from memory_r1.agents.text import clean, quote
 from memory_r1.bank.fact import Fact
 from memory_r1.bank.memory import MemoryRecord, content_hash
 from memory_r1.bank.operation import OperationKind
@@ -30,24 +30,8 @@ RULE_POLICY = "rule"
 _LONGEST_BRIEF = 160
 _BRIEF_BEGINNING = 100
 
-# what a small policy may call known: 95 % of true repetitions (synthetic) are more alike than 0.68 and have half of
-# their words in the memory; on real talk it calls much known that is merely on the same topic
-_LEAST_ALIKE = 0.6
-_LEAST_KNOWN = 0.5
-_LEAST_SURE = 0.9
-
 # below this, a text is made up rather than merged from the memory and the fact
 _LEAST_SUPPORT = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Likeness:
-    """How near a memory is to a fact."""
-
-    alike: float
-    """Cosine similarity."""
-    known: float
-    """Share of the fact's words, without its speaker's name, that the memory holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +56,7 @@ class MemoryManager:
         policy: Name of the policy in rulings; model and adapter if None.
         brief: Show only the beginning and the end of long texts. A memory shown that way can be added to and retired,
             and is never rewritten. None: only if there is an adapter, since trained policies are small and learn so.
-            Such a policy is also kept from faults that cost more than a memory too many: ADD takes the place of a NOOP
-            that names a memory not much like the fact, of one that names none and is not sure, of a change to what
-            another person told, and of an UPDATE that would make a memory longer than the embedder reads.
+            Such a policy is also not believed everything; see `agents/caution.py`.
         merges: Whether it may word a memory anew; else UPDATE always puts the fact behind the memory. None: unless it
             is the bundled model untrained, which writes the fact and drops what was known.
         embedder: For telling the model how alike a fact and each memory are, which a small one cannot see by itself.
@@ -170,14 +152,13 @@ class MemoryManager:
             whole = self._merges and self.shows_whole(candidates[parsed.target].text)
             parsed = parsed if whole else replace(parsed, text=None)
         if self._brief:
-            parsed = _unless_unlike(parsed, prompt.likeness)
-            parsed = _unless_unsure(parsed, completion)
+            parsed = unless_doubtful(parsed, prompt.likeness, completion)
         parsed = _grounded(_unless_known(parsed, fact, candidates), fact, candidates)
         if self._brief:
-            parsed = _unless_full(_unless_anothers(parsed, fact, candidates), fact, candidates)
+            parsed = unless_misplaced(parsed, fact, candidates)
         text = parsed.text if parsed.text is not None else fact.text
         if parsed.kind is OperationKind.UPDATE and parsed.target is not None and parsed.text is None:
-            text = _put_behind(candidates[parsed.target], fact)
+            text = put_behind(candidates[parsed.target], fact)
         return Ruling(
             parsed.kind,
             target=parsed.target,
@@ -236,43 +217,6 @@ def _unless_known(parsed: Parsed, fact: Fact, candidates: Sequence[MemoryRecord]
         return parsed
     known = fact.text.strip().rstrip(".").casefold() in candidates[parsed.target].text.casefold()
     return Parsed(OperationKind.NOOP, target=parsed.target) if known else parsed
-
-
-def _unless_unlike(parsed: Parsed, likeness: Sequence[Likeness]) -> Parsed:
-    """Add a fact that a small policy calls known though the memory it names is not much like it."""
-    if parsed.kind is not OperationKind.NOOP or parsed.target is None or not likeness:
-        return parsed
-    one = likeness[parsed.target]
-    known = one.alike >= _LEAST_ALIKE and one.known >= _LEAST_KNOWN
-    return parsed if known else Parsed(OperationKind.ADD)
-
-
-def _unless_unsure(parsed: Parsed, completion: Completion) -> Parsed:
-    """Add a fact of which a small policy says, and is not sure, that it tells nothing."""
-    if parsed.kind is not OperationKind.NOOP or parsed.target is not None or completion.logprobs is None:
-        return parsed
-    sure = math.exp(math.fsum(completion.logprobs))
-    return parsed if sure >= _LEAST_SURE else Parsed(OperationKind.ADD)
-
-
-def _unless_anothers(parsed: Parsed, fact: Fact, candidates: Sequence[MemoryRecord]) -> Parsed:
-    """Add a fact for which a small policy would change what another person told."""
-    if parsed.kind not in (OperationKind.UPDATE, OperationKind.DELETE) or parsed.target is None:
-        return parsed
-    speaker, other = fact.provenance.speaker, candidates[parsed.target].provenance.speaker
-    return parsed if None in (speaker, other) or speaker == other else Parsed(OperationKind.ADD)
-
-
-def _unless_full(parsed: Parsed, fact: Fact, candidates: Sequence[MemoryRecord]) -> Parsed:
-    """Add a fact that would be put behind a memory as long as the embedder reads."""
-    if parsed.kind is not OperationKind.UPDATE or parsed.target is None or parsed.text is not None:
-        return parsed
-    full = len(_put_behind(candidates[parsed.target], fact)) > EMBEDDED_CHARS
-    return Parsed(OperationKind.ADD) if full else parsed
-
-
-def _put_behind(memory: MemoryRecord, fact: Fact) -> str:
-    return joined(memory.text, fact.text, memory.event_time, fact.event_time)
 
 
 def _grounded(parsed: Parsed, fact: Fact, candidates: Sequence[MemoryRecord]) -> Parsed:

@@ -142,7 +142,7 @@ BY_ALGORITHM: Mapping[Algorithm, Mapping[str, Any]] = {
 }
 """Defaults that differ by algorithm."""
 
-# most groups of the manager's differ in `budget` alone; divided by their deviation, that would count as much as answers
+# a group of the manager's may differ in `budget` alone; divided by its deviation, that would count as much as answers
 BY_AGENT: Mapping[str, Mapping[str, Any]] = {"manager": {"scale": "none"}}
 """Defaults that differ by agent, where neither algorithm nor preset says otherwise."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from memory_r1.agents.joining import joined
-from memory_r1.agents.selector import completed
+from memory_r1.agents.selector import Part, completed
 from memory_r1.bank.operation import OperationKind
 from memory_r1.data.conversation import Question, Turn
 from memory_r1.data.synthetic import GoldAnswer, GoldFact, GoldOperation, GoldTurn, SyntheticConversation
@@ -96,20 +96,18 @@ def said_texts(one: SyntheticConversation) -> dict[str, str]:
     Facts told in one breath would be one memory; there, they keep the generator's words.
     """
     texts = {fact.id: fact.text for fact in one.facts}
-    told = {turn.turn_id: turn.facts for turn in one.turns}
-    for session in one.conversation.sessions:
-        for place, turn in enumerate(session.turns):
-            facts = told[turn.id]
-            parts = parts_of_turn(turn, session.turns[max(0, place - 1) : place]) if facts else []
-            if not parts:
-                continue
-            lines = gold_selection(parts[0], [fact.text for fact in facts])
-            for fact in facts:
-                chosen = gold_selection(parts[0], [fact.text])
-                own = [place for place, line in enumerate(lines) if chosen and set(chosen[0]) <= set(line)]
-                if own and len(lines) == len(facts):
-                    whole = completed(parts[0], lines, one.conversation.speakers)
-                    texts[fact.id] = parts[0].text_of(whole[own[0]])
+    told = {turn.turn_id: turn.facts for turn in one.turns if turn.facts}
+    for name, parts in _parts_by_turn(one, told).items():
+        if not parts:
+            continue
+        facts = told[name]
+        lines = gold_selection(parts[0], [fact.text for fact in facts])
+        for fact in facts:
+            chosen = gold_selection(parts[0], [fact.text])
+            own = [place for place, line in enumerate(lines) if chosen and set(chosen[0]) <= set(line)]
+            if own and len(lines) == len(facts):
+                whole = completed(parts[0], lines, one.conversation.speakers)
+                texts[fact.id] = parts[0].text_of(whole[own[0]])
     return texts
 
 
@@ -119,14 +117,21 @@ def filler_texts(one: SyntheticConversation) -> dict[str, tuple[str, ...]]:
     Planted instructions are not among them.
     """
     nothing = {turn.turn_id for turn in one.turns if not turn.facts and not turn.planted}
-    texts: dict[str, tuple[str, ...]] = {}
-    for session in one.conversation.sessions:
-        for place, turn in enumerate(session.turns):
-            if turn.id in nothing:
-                parts = parts_of_turn(turn, session.turns[max(0, place - 1) : place])
-                left = [part.text_of(line) for part in parts for line in completed(part, (), one.conversation.speakers)]
-                texts[turn.id] = tuple(left)
-    return texts
+    speakers = one.conversation.speakers
+    return {
+        name: tuple(part.text_of(line) for part in parts for line in completed(part, (), speakers))
+        for name, parts in _parts_by_turn(one, nothing).items()
+    }
+
+
+def _parts_by_turn(one: SyntheticConversation, names: Collection[str]) -> dict[str, list[Part]]:
+    """What the extractor is asked about some of the turns, by turn id."""
+    return {
+        turn.id: parts_of_turn(turn, session.turns[max(0, place - 1) : place])
+        for session in one.conversation.sessions
+        for place, turn in enumerate(session.turns)
+        if turn.id in names
+    }
 
 
 def _told(one: SyntheticConversation, stored: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -25,14 +26,18 @@ def improvement(run: RunFolder, term: str = "reward") -> Difference | None:
         term: `reward`, or a term of the reward that all of the tasks have.
 
     Returns:
-        None if they were tried fewer than two times, or lack the term.
+        None if they were not tried before the first step and, all of them, after one, or lack the term.
     """
-    rows = [row for row in run.held_out() if term in row]
-    steps = sorted({row["step"] for row in rows})
-    if len(steps) < 2 or steps[0] != 0:
+    tries: defaultdict[int, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in run.held_out():
+        if term in row:
+            tries[row["step"]].append(row)
+    before = tries.pop(0, [])
+    # the last try of a run that was killed, or whose disk is full, may be there in part
+    whole = [step for step, rows in tries.items() if [one["task"] for one in rows] == [one["task"] for one in before]]
+    if not whole:
         return None
-    before, after = ([row for row in rows if row["step"] == step] for step in (steps[0], steps[-1]))
-    return paired_difference(_scored(after, term), _scored(before, term))
+    return paired_difference(_scored(tries[max(whole)], term), _scored(before, term))
 
 
 def _scored(rows: Sequence[Mapping[str, Any]], term: str) -> list[Scored]:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from memory_r1.agents.joining import joined
+from memory_r1.agents.joining import put_behind
 from memory_r1.agents.manager import DecisionPrompt, MemoryManager
 from memory_r1.agents.results import Answer, Ruling
 from memory_r1.bank.memory import MemoryRecord
@@ -148,18 +148,15 @@ class ManagerEpisode:
             return None
         shown = {pending.candidates[index]: index for index in pending.prompt.shown}
         written: dict[str, Any] = {"op": gold.kind.value}
-        if gold.kind in (OperationKind.UPDATE, OperationKind.DELETE):
-            if gold.target not in shown:
-                return None
+        if gold.target in shown:
             written["id"] = shown[gold.target]
-        if gold.kind is OperationKind.NOOP and gold.target in shown:
-            written["id"] = shown[gold.target]
+        elif gold.kind in (OperationKind.UPDATE, OperationKind.DELETE):
+            return None
         if gold.text is not None and gold.kind in (OperationKind.ADD, OperationKind.UPDATE):
             memory = next((record for record in pending.records if record.id == gold.target), None)
             # what the product writes by itself need not be written by the policy, and what is not seen cannot be
             if memory is None or (
-                gold.text != joined(memory.text, pending.fact.text, memory.event_time, pending.fact.time)
-                and self._world.manager.shows_whole(memory.text)
+                gold.text != put_behind(memory, pending.fact.fact()) and self._world.manager.shows_whole(memory.text)
             ):
                 written["text"] = gold.text
         return json.dumps(written, ensure_ascii=False, separators=(",", ":"))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from memory_r1.rl.config import TrainConfig
 from memory_r1.rl.episode import Rollout
+from memory_r1.rl.operation_report import KINDS
 from memory_r1.rl.sampler import Clock
 from memory_r1.rl.samples import Sample
 from memory_r1.told_paths import told_argument, told_command, told_path
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from memory_r1.rl.run_folder import RunFolder
 
 _OPERATION = re.compile(r'"op"\s*:\s*"(ADD|UPDATE|DELETE|NOOP|NONE)"')
-_ALWAYS_SHOWN = ("ADD", "UPDATE", "DELETE", "NOOP")
 _SHOWN_GROUPS = 2
 
 
@@ -41,7 +41,7 @@ def rollout_metrics(rollouts: Sequence[Rollout], clock: Clock | None) -> dict[st
     operations = Counter(found[1] for step in steps if (found := _OPERATION.search(step.text)))
     if operations:
         # an operation that nobody chose is 0 and not missing, so that its curve falls
-        row |= {f"ops/{name}": operations[name] / len(steps) for name in sorted({*_ALWAYS_SHOWN, *operations})}
+        row |= {f"ops/{name}": operations[name] / len(steps) for name in sorted({*KINDS, *operations})}
     if clock is not None:
         row |= {"time/sampling": clock.sampling, "time/scoring": clock.scoring}
         row["charts/tokens_per_second"] = tokens / max(clock.sampling, 1e-9)
