@@ -86,6 +86,7 @@ class Connections:
         self._writer: sqlite3.Connection | None = None
         self._readers: list[sqlite3.Connection] = []
         self._idle: list[sqlite3.Connection] = []
+        self._busy: list[None] = []
 
     def _check_usable(self) -> None:
         if self._pid != os.getpid():
@@ -125,22 +126,28 @@ class Connections:
             with self.write_access() as connection:
                 yield connection
             return
+        idle, busy = self._idle, self._busy
+        # said before looking, so that a fork either waits for this read, its opening included, or holds it off
+        busy.append(None)
         if self._forking:
+            busy.pop()
             with self._lock:
-                pass
-        idle = self._idle
-        with translated(self.location):
-            try:
-                connection = idle.pop()
-            except IndexError:
-                connection = self._open()
-                self._readers.append(connection)
-            try:
-                yield connection
-            finally:
-                idle.append(connection)
-                if self._closed:
-                    self._close_idle()
+                busy.append(None)
+        try:
+            with translated(self.location):
+                try:
+                    connection = idle.pop()
+                except IndexError:
+                    connection = self._open()
+                    self._readers.append(connection)
+                try:
+                    yield connection
+                finally:
+                    idle.append(connection)
+                    if self._closed:
+                        self._close_idle()
+        finally:
+            busy.pop()
 
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
@@ -178,7 +185,7 @@ class Connections:
         if self._writer is not None and self._writer.in_transaction:
             return
         deadline = time.monotonic() + _FORK_PATIENCE
-        while len(self._idle) < len(self._readers) and time.monotonic() < deadline:
+        while self._busy and time.monotonic() < deadline:
             time.sleep(0.001)
         self._close_idle()
         self._close_writer()
