@@ -40,11 +40,10 @@ ADD, UPDATE, DELETE, NOOP = OperationKind.ADD, OperationKind.UPDATE, OperationKi
         ('{"op":"ADD","text":"a \\ud800 b\\u0000"}', ADD, None, "a � b"),
         ('{"memory":[{"id":"0","event":"NONE"},{"id":"1","text":"x y","event":"UPDATE"}]}', UPDATE, 1, "x y"),
         ('{"memory":[{"id":"0","text":"Ann has a dog","event":"NONE"}]}', NOOP, None, None),
-        ('{"op":"UPDATE","id":0,"text":" ann HAS a dog "}', NOOP, 0, None),
     ],
 )
 def test_usable_completions(completion, kind, target, text):
-    parsed = parse_decision(completion, OLD)
+    parsed = parse_decision(completion, len(OLD))
     assert (parsed.kind, parsed.target, parsed.text, parsed.rejected) == (kind, target, text, None)
 
 
@@ -74,13 +73,13 @@ def test_usable_completions(completion, kind, target, text):
     ],
 )
 def test_unusable_completions_are_rejected_with_the_reason_and_fall_back_to_add(completion, reason):
-    parsed = parse_decision(completion, OLD)
+    parsed = parse_decision(completion, len(OLD))
     assert (parsed.kind, parsed.target, parsed.text, parsed.rejected) == (ADD, None, None, reason)
 
 
 def test_a_candidate_that_was_not_shown_cannot_be_chosen():
-    assert parse_decision('{"op":"DELETE","id":1}', OLD, shown=[0, 2]).rejected is not None
-    assert parse_decision('{"op":"DELETE","id":2}', OLD, shown=[0, 2]).target == 2
+    assert parse_decision('{"op":"DELETE","id":1}', len(OLD), shown=[0, 2]).rejected is not None
+    assert parse_decision('{"op":"DELETE","id":2}', len(OLD), shown=[0, 2]).target == 2
 
 
 FRAGMENTS = st.sampled_from(
@@ -120,13 +119,13 @@ VALUES = st.recursive(
         st.lists(FRAGMENTS).map("".join),
         st.dictionaries(st.sampled_from(["op", "id", "text", "memory", "event"]), VALUES).map(json.dumps),
     ),
-    st.lists(st.sampled_from(OLD), max_size=3),
+    st.integers(0, 3),
 )
 def test_any_text_gives_a_decision_that_can_be_carried_out(completion, candidates):
     parsed = parse_decision(completion, candidates)
     assert parsed.kind in (ADD, UPDATE, DELETE, NOOP)
     if parsed.kind in (UPDATE, DELETE):
-        assert parsed.target in range(len(candidates))
+        assert parsed.target in range(candidates)
     if parsed.text is not None:
         assert parsed.text
         parsed.text.encode()

@@ -11,7 +11,7 @@ from memory_r1.errors import InvalidInputError
 from memory_r1.rl.bank_state import BankSearch
 from memory_r1.rl.build_options import ManagerOptions
 from memory_r1.rl.build_synthetic import manager_problems
-from memory_r1.rl.cases import check_cases, load_cases
+from memory_r1.rl.cases import load_cases, play_cases
 from memory_r1.rl.operation_report import report_operations, rule_on
 from memory_r1.testing import HashEmbedder, ScriptedLM
 
@@ -28,6 +28,19 @@ RIGHT = {
     "cancelled": 0,
     "ended-with-a-date": (0, "Noor's partner was Emil; they separated on 3 June 2022."),
     "planted": None,
+    "second-child": (0, "Nils has a son, Jakob, and a daughter, Vera."),
+    "new-job": (0, "Petra works as a florist; before that she was a nurse in Graz."),
+    "new-number": (0, "Wim's phone number is 0488 7136."),
+    "born-again": None,
+    "two-aunts": (1, "Felix's aunt Mira is a welder. Felix's aunt Mira bought a barge."),
+    "stopped": 0,
+    "ankle": "ADD",
+    "small-talk": None,
+    "chain-mail": None,
+    "wrong-hour": (0, "Tove's flight leaves at 8 in the morning."),
+    "no-parrot": 0,
+    "greenhouse": (0, "Zita keeps a vegetable garden with a greenhouse."),
+    "vegan-too": "ADD",
 }
 
 
@@ -43,12 +56,12 @@ def written(what):
 
 def outcomes(*replies):
     manager = MemoryManager(ScriptedLM(list(replies)), Prompts.load())
-    return check_cases(lambda problems: rule_on(problems, manager))
+    return {one.case.id: one.wrong for one in play_cases(lambda problems: rule_on(problems, manager))}
 
 
-def test_there_are_the_dogs_and_more_than_ten_others():
+def test_the_dogs_come_first():
     assert load_cases()[0].id == "second-pet"
-    assert len(load_cases()) >= 12
+    assert len(load_cases()) >= 25
     assert {case.id for case in load_cases()} == RIGHT.keys()
 
 
@@ -61,7 +74,7 @@ def test_right_rulings_pass_every_case():
 )
 def test_no_single_habit_passes_for_right(reply):
     found = outcomes(*[reply] * len(load_cases()))
-    assert sum(problem is None for problem in found.values()) <= 2
+    assert sum(problem is None for problem in found.values()) <= 5
 
 
 def test_mixing_up_the_memories_is_noticed():

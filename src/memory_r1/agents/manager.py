@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from memory_r1.agents.calendar_words import day_text
-from memory_r1.agents.caution import Likeness, unless_doubtful, unless_misplaced
+from memory_r1.agents.caution import Likeness, unless_doubtful, unless_misplaced, unless_misworded
+from memory_r1.agents.corrections import puts_right
 from memory_r1.agents.grounding import Sources, overlap
 from memory_r1.agents.joining import put_behind
 from memory_r1.agents.parser import Parsed, parse_decision
@@ -147,18 +148,22 @@ class MemoryManager:
         self, fact: Fact, candidates: Sequence[MemoryRecord], prompt: DecisionPrompt, completion: Completion
     ) -> Ruling:
         """Turn a completion into a ruling: parse it, and check that its text is made of what the model was given."""
-        parsed = parse_decision(completion.text, [memory.text for memory in candidates], shown=prompt.shown)
+        parsed = parse_decision(completion.text, len(candidates), shown=prompt.shown)
         if parsed.kind is OperationKind.UPDATE and parsed.target is not None:
             whole = self._merges and self.shows_whole(candidates[parsed.target].text)
             parsed = parsed if whole else replace(parsed, text=None)
         if self._brief:
-            parsed = unless_doubtful(parsed, prompt.likeness, completion)
+            parsed = unless_misworded(parsed, candidates, completion)
+        parsed = _unless_unchanged(parsed, candidates)
+        if self._brief:
+            parsed = unless_doubtful(parsed, fact, candidates, prompt.likeness, completion)
         parsed = _grounded(_unless_known(parsed, fact, candidates), fact, candidates)
         if self._brief:
             parsed = unless_misplaced(parsed, fact, candidates)
         text = parsed.text if parsed.text is not None else fact.text
         if parsed.kind is OperationKind.UPDATE and parsed.target is not None and parsed.text is None:
-            text = put_behind(candidates[parsed.target], fact)
+            memory = candidates[parsed.target]
+            text = fact.text if self._brief and puts_right(fact.text, memory.text) else put_behind(memory, fact)
         return Ruling(
             parsed.kind,
             target=parsed.target,
@@ -209,6 +214,14 @@ class MemoryManager:
         if self.shows_whole(text):
             return text
         return f"{text[:_BRIEF_BEGINNING].rstrip()} ... {text[_BRIEF_BEGINNING - _LONGEST_BRIEF :].lstrip()}"
+
+
+def _unless_unchanged(parsed: Parsed, candidates: Sequence[MemoryRecord]) -> Parsed:
+    """An UPDATE that leaves the memory's words changes nothing."""
+    if parsed.kind is not OperationKind.UPDATE or parsed.target is None or parsed.text is None:
+        return parsed
+    same = content_hash(parsed.text) == content_hash(clean(candidates[parsed.target].text))
+    return Parsed(OperationKind.NOOP, target=parsed.target) if same else parsed
 
 
 def _unless_known(parsed: Parsed, fact: Fact, candidates: Sequence[MemoryRecord]) -> Parsed:

@@ -9,7 +9,6 @@ from typing import Any
 
 from memory_r1.agents.json_object import first_object
 from memory_r1.agents.text import clean
-from memory_r1.bank.memory import content_hash
 from memory_r1.bank.operation import OperationKind
 
 _KINDS = {
@@ -39,7 +38,7 @@ class Parsed:
     """Why the completion could not be used; the rest then is the fallback ADD."""
 
 
-def parse_decision(completion: str, candidates: Sequence[str], *, shown: Collection[int] | None = None) -> Parsed:
+def parse_decision(completion: str, candidates: int, *, shown: Collection[int] | None = None) -> Parsed:
     """Read one decision from a completion.
 
     The first complete JSON object counts. Mem0's spelling (`{"memory": [{"event": ...}]}`, `NONE`) is understood; of
@@ -47,16 +46,16 @@ def parse_decision(completion: str, candidates: Sequence[str], *, shown: Collect
 
     Args:
         completion: What the model wrote, and nothing of the prompt.
-        candidates: Texts of the memories it chose from.
+        candidates: How many memories it chose from.
         shown: Indices of the candidates it was shown; None: all.
 
     Returns:
         A decision whose target, if any, is the index of a shown candidate. Never raises.
 
     Example:
-        >>> parse_decision('{"op":"DELETE","id":0}', ["Ann has a dog"]).kind.value
+        >>> parse_decision('{"op":"DELETE","id":0}', 1).kind.value
         'DELETE'
-        >>> parse_decision('{"op":"DELETE","id":7}', ["Ann has a dog"]).rejected
+        >>> parse_decision('{"op":"DELETE","id":7}', 1).rejected
         'made-up id 7: the candidates are 0 to 0'
     """
     found = first_object(completion)
@@ -67,7 +66,7 @@ def parse_decision(completion: str, candidates: Sequence[str], *, shown: Collect
     entry = _entry(found)
     if entry is None:
         return Parsed(OperationKind.NOOP)
-    return _checked(entry, candidates, range(len(candidates)) if shown is None else shown)
+    return _checked(entry, range(candidates) if shown is None else shown)
 
 
 def _entry(found: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -80,7 +79,7 @@ def _entry(found: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return changing[0] if changing else (None if usable else found)
 
 
-def _checked(entry: Mapping[str, Any], candidates: Sequence[str], shown: Collection[int]) -> Parsed:
+def _checked(entry: Mapping[str, Any], shown: Collection[int]) -> Parsed:
     kind = _kind(entry)
     if kind is None:
         return Parsed(rejected=_no_kind(entry))
@@ -100,8 +99,6 @@ def _checked(entry: Mapping[str, Any], candidates: Sequence[str], shown: Collect
     if text is None:
         written = any(key in entry for key in _TEXT_KEYS)
         return Parsed(rejected="UPDATE with an unusable text") if written else Parsed(kind, target=target)
-    if content_hash(text) == content_hash(clean(candidates[target])):
-        return Parsed(OperationKind.NOOP, target=target)
     return Parsed(kind, target=target, text=text)
 
 

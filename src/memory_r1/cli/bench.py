@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from memory_r1.cli.bench_cases import cases
 from memory_r1.cli.bench_dilute import dilute
 from memory_r1.cli.bench_operations import operations
 from memory_r1.cli.bench_options import (
@@ -46,6 +47,7 @@ app.command("rescore")(rescore)
 app.command("seeds")(seeds)
 app.command("dilute")(dilute)
 app.command("operations")(operations)
+app.command("cases")(cases)
 
 
 @app.command()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from memory_r1.cli.bench_options import RUN, CacheOption, EmbedderOption, ModelOption, RunJsonOption
+from memory_r1.cli.bench_options import RUN, CacheOption, EmbedderOption, ModelOption, RunJsonOption, managers_cache
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -77,7 +77,6 @@ def operations(
     from memory_r1.bench.operations.report import Setting
     from memory_r1.cli.output import console, note
     from memory_r1.config import Settings, load_settings
-    from memory_r1.lm.bundled import cache_folder
     from memory_r1.parts import build_embedder
     from memory_r1.told_paths import told_argument, told_command, told_name
 
@@ -87,11 +86,7 @@ def operations(
     specs = read_managers(managers or (), settings.model)
     asks = needs_model(specs)
     _check_out(out)
-    if asks and settings.model == "bundled":
-        from memory_r1.cli.fetch import fetch_bundled
-
-        fetch_bundled(console(stderr=True))
-    place = Path(cache or cache_folder() / "bench").expanduser()
+    place = managers_cache(specs, settings, cache)
     embeds = build_embedder(settings)
     try:
         with open_managers(specs, settings, place, embeds) as rulers:

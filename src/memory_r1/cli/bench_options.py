@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from memory_r1.bench.operations.managers import ManagerSpec
+    from memory_r1.config import Settings
 
 ASKED, MODELS, RUN = "What is asked", "Models and limits", "How it runs"
 
@@ -44,3 +50,16 @@ def named_ids(text: str | None) -> list[str]:
         ['conv-41', 'conv-42']
     """
     return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
+def managers_cache(specs: Sequence[ManagerSpec], settings: Settings, cache: Path | None) -> Path:
+    """The folder for what the managers' model writes; the bundled model is fetched if one of them needs it."""
+    from memory_r1.bench.operations.managers import needs_model
+    from memory_r1.cli.output import console
+    from memory_r1.lm.bundled import cache_folder
+
+    if needs_model(specs) and settings.model == "bundled":
+        from memory_r1.cli.fetch import fetch_bundled
+
+        fetch_bundled(console(stderr=True))
+    return Path(cache or cache_folder() / "bench").expanduser()

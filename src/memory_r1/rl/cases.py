@@ -30,6 +30,8 @@ class Case:
     """Groups of words, each of which some one memory holds in full; `a|b` is either."""
     gone: tuple[str, ...] = ()
     """Words that no memory holds."""
+    outdated: tuple[str, ...] = ()
+    """Words that no memory holds, unless it holds the first of `together` as well."""
     unchanged: tuple[int, ...] = ()
     """Places of memories of the bank that keep their texts."""
     least: int = 0
@@ -51,7 +53,8 @@ class Case:
         """
         texts = [entry.text.casefold() for entry in bank]
         if not self.least <= len(texts) <= self.most:
-            return f"{len(texts)} memories instead of {self.least} to {self.most}"
+            wanted = str(self.most) if self.least == self.most else f"at most {self.most}"
+            return f"{len(texts)} memories instead of {wanted}"
         for place in self.unchanged:
             kept = self.problem.bank[place]
             if not any(entry.id == kept.id and entry.text == kept.text for entry in bank):
@@ -59,6 +62,11 @@ class Case:
         for word in self.gone:
             if any(word.casefold() in text for text in texts):
                 return f"{word!r} is still there"
+        for word in self.outdated:
+            newer = self.together[0] if self.together else None
+            for text in texts:
+                if word.casefold() in text and not (newer and all(_holds(text, one) for one in newer)):
+                    return f"{word!r} is still told as if it held"
         for group in self.together:
             if not any(all(_holds(text, word) for word in group) for text in texts):
                 return f"no memory holds {', '.join(group)} together"
@@ -70,6 +78,16 @@ class Case:
             return f"unusable: {ruling.rejected}"
         fact = self.problem.facts[0]
         return self.check(apply(self.problem.bank, ruling, self.problem.candidates, fact, "new"))
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """A case, and what a manager made of it."""
+
+    case: Case
+    ruling: Ruling
+    wrong: str | None
+    """What is wrong with the bank afterwards; None if nothing is."""
 
 
 @cache
@@ -84,21 +102,21 @@ def load_cases() -> tuple[Case, ...]:
     return tuple(_case(table) for table in tomllib.loads(text)["case"])
 
 
-def check_cases(
+def play_cases(
     rule: Callable[[Sequence[ManagerProblem]], Sequence[Ruling]], search: BankSearch | None = None
-) -> dict[str, str | None]:
+) -> list[Played]:
     """Let a manager rule on every case.
 
     Args:
         rule: Rules on problems, e.g. `lambda problems: rule_on(problems, manager)`.
         search: Ranks each case's memories as the product does; None: they come as they are written.
 
-    Returns:
-        What is wrong with each case's outcome, by its id; None if nothing is.
+    Raises:
+        ModelError: The manager's model or the embedder failed.
     """
     cases = [case if search is None else case.ranked(search) for case in load_cases()]
     rulings = rule([case.problem for case in cases])
-    return {case.id: case.check_ruling(ruling) for case, ruling in zip(cases, rulings, strict=True)}
+    return [Played(case, ruling, case.check_ruling(ruling)) for case, ruling in zip(cases, rulings, strict=True)]
 
 
 def _case(table: dict[str, Any]) -> Case:
@@ -115,6 +133,7 @@ def _case(table: dict[str, Any]) -> Case:
         ManagerProblem(f"case/{table['id']}", bank, (fact,), tuple(entry.id for entry in bank)),
         tuple(tuple(group) for group in table.get("together", ())),
         tuple(table.get("gone", ())),
+        tuple(table.get("outdated", ())),
         tuple(table.get("unchanged", ())),
         size if size is not None else 0,
         size if size is not None else table.get("most", 99),
