@@ -200,6 +200,7 @@ class Curator:
             raw=ruling.raw,
             policy=ruling.policy,
             rejected=ruling.rejected,
+            doubted=ruling.doubted,
             prompt_tokens=ruling.usage.prompt_tokens,
             completion_tokens=ruling.usage.completion_tokens,
             seconds=ruling.usage.seconds,

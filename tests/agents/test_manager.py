@@ -160,6 +160,7 @@ def test_a_trained_policy_may_call_known_only_what_is_like_the_memory(prompts, f
     ruling = manager.decide(fact("Ann has a big red dog."), [record(memory), record("Ann has a big red dog, Rex.")])
     assert (ruling.kind, ruling.rejected) == (kind, None)
     assert ruling.text == ("Ann has a big red dog." if kind is ADD else None)
+    assert (ruling.doubted is None) is (kind is NOOP)
 
 
 @pytest.mark.parametrize(
@@ -180,6 +181,7 @@ def test_a_trained_policy_drops_as_telling_nothing_only_what_it_is_sure_of(
     assert lm.calls[0].sampling.logprobs is (adapter is not None)
     assert (ruling.kind, ruling.rejected) == (kind, None)
     assert ruling.text == ("Ann: Great!" if kind is ADD else None)
+    assert ruling.doubted == ("NOOP: 81 % sure" if kind is ADD else None)
 
 
 @pytest.mark.parametrize(
@@ -223,6 +225,7 @@ def test_a_trained_policy_changes_nothing_that_another_person_told(prompts, fact
     manager = MemoryManager(ScriptedLM('{"op":"UPDATE","id":0}'), prompts, adapter=adapter)
     ruling = manager.decide(fact("Ann's brother Leo dives.", "Ann"), [record("Leo is a baker.", speaker)])
     assert (ruling.kind, ruling.rejected) == (kind, None)
+    assert ruling.doubted == ("UPDATE of memory 0: another person told it" if kind is ADD else None)
 
 
 def test_facts_of_two_days_in_one_memory_stand_under_their_days(prompts, fact, record):
@@ -293,6 +296,7 @@ def test_a_trained_policy_rewrites_only_in_words_it_is_sure_of(prompts, fact, re
     )
     assert (ruling.kind, ruling.rejected) == (UPDATE, None)
     assert ruling.text == (text if anew else "Ann lives in Rome. Ann moved to Bonn.")
+    assert ruling.doubted == (None if anew else "UPDATE of memory 0 anew: 14 % sure of the words")
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -237,6 +237,7 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path, kit):
     path = tmp_path / "bank.db"
     rng = random.Random(7)
     acknowledged = []
+    longest = 0.015
     for batch in range(KILLS // AT_ONCE):
         starting_gun, trigger = os.pipe()
         children = [Child(scribble(path, kit, batch * AT_ONCE + number, starting_gun)) for number in range(AT_ONCE)]
@@ -244,18 +245,20 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path, kit):
             child.wait_for_a_line()
         os.write(trigger, b"!" * AT_ONCE)
         for child in children:
-            time.sleep(rng.uniform(0, 0.015))
+            time.sleep(rng.uniform(0, longest))
             child.kill()
         for child in children:
             code, lines = child.finish()
             assert code == -signal.SIGKILL
             acknowledged += lines[1:]
+        # how far a child comes depends on the machine: on a busy one it is given longer
+        longest *= 1 if len(acknowledged) > (batch + 1) * AT_ONCE // 2 else 1.2
         os.close(starting_gun)
         os.close(trigger)
         if batch % 10 == 0:
             with closing(SqliteStore(path)) as store:
                 assert_sound(store)
-    # how far each child comes depends on the machine; without many the test would say little
+    # without many the test would say little
     assert len(acknowledged) > KILLS // 4
     with closing(SqliteStore(path)) as store:
         assert {operation.id for operation in store.operations()}.issuperset(acknowledged)

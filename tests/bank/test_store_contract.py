@@ -44,6 +44,7 @@ def test_everything_of_an_operation_comes_back(store, kit):
         raw='{"op": "ADD"}',
         policy="small+manager",
         rejected="made-up id",
+        doubted="NOOP: 81 % sure",
         prompt_tokens=100,
         completion_tokens=9,
         seconds=0.25,

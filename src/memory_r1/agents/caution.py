@@ -66,8 +66,10 @@ def unless_doubtful(
         return parsed
     if parsed.target is not None:
         one = likeness[parsed.target] if likeness else None
-        believed = one is None or (one.alike >= _LEAST_ALIKE and one.known >= _LEAST_KNOWN)
-        return parsed if believed else Parsed(OperationKind.ADD)
+        if one is None or (one.alike >= _LEAST_ALIKE and one.known >= _LEAST_KNOWN):
+            return parsed
+        near = f"{100 * one.alike:.0f} % alike, {100 * one.known:.0f} % known"
+        return Parsed(OperationKind.ADD, doubted=f"NOOP: memory {parsed.target} does not say so ({near})")
     sure = _certainty(completion)
     if sure >= _LEAST_SURE or (sure >= _LEAST_SURE_OF_ORDERS and orders_assistant(fact.text)):
         return parsed
@@ -75,7 +77,7 @@ def unless_doubtful(
         own = memory.provenance.speaker == fact.provenance.speaker
         if own and one.alike >= _PLAINLY_ALIKE and one.known >= _LEAST_KNOWN:
             return Parsed(OperationKind.NOOP, target=index)
-    return Parsed(OperationKind.ADD)
+    return Parsed(OperationKind.ADD, doubted=f"NOOP: {100 * sure:.0f} % sure")
 
 
 def unless_misworded(parsed: Parsed, candidates: Sequence[MemoryRecord], completion: Completion) -> Parsed:
@@ -88,8 +90,14 @@ def unless_misworded(parsed: Parsed, candidates: Sequence[MemoryRecord], complet
     """
     if parsed.kind is not OperationKind.UPDATE or parsed.target is None or parsed.text is None:
         return parsed
-    new = content_hash(parsed.text) != content_hash(clean(candidates[parsed.target].text))
-    return parsed if new and _certainty(completion) >= _LEAST_SURE_OF_WORDS else replace(parsed, text=None)
+    sure = _certainty(completion)
+    if content_hash(parsed.text) == content_hash(clean(candidates[parsed.target].text)):
+        doubt = "its old words"
+    elif sure < _LEAST_SURE_OF_WORDS:
+        doubt = f"{100 * sure:.0f} % sure of the words"
+    else:
+        return parsed
+    return replace(parsed, text=None, doubted=f"UPDATE of memory {parsed.target} anew: {doubt}")
 
 
 def unless_misplaced(parsed: Parsed, fact: Fact, candidates: Sequence[MemoryRecord]) -> Parsed:
@@ -101,10 +109,17 @@ def unless_misplaced(parsed: Parsed, fact: Fact, candidates: Sequence[MemoryReco
         return parsed
     memory = candidates[parsed.target]
     speaker, other = fact.provenance.speaker, memory.provenance.speaker
-    anothers = speaker is not None and other is not None and speaker != other
-    behind = parsed.kind is OperationKind.UPDATE and parsed.text is None
-    full = behind and len(put_behind(memory, fact)) > EMBEDDED_CHARS
-    return Parsed(OperationKind.ADD) if anothers or full else parsed
+    if speaker is not None and other is not None and speaker != other:
+        doubt = "another person told it"
+    elif parsed.kind is OperationKind.UPDATE and parsed.text is None and _is_full(memory, fact):
+        doubt = "it is full"
+    else:
+        return parsed
+    return Parsed(OperationKind.ADD, doubted=f"{parsed.kind} of memory {parsed.target}: {doubt}")
+
+
+def _is_full(memory: MemoryRecord, fact: Fact) -> bool:
+    return len(put_behind(memory, fact)) > EMBEDDED_CHARS
 
 
 def _certainty(completion: Completion) -> float:

@@ -170,6 +170,7 @@ class MemoryManager:
             text=text if parsed.kind in (OperationKind.ADD, OperationKind.UPDATE) else None,
             raw=completion.text,
             rejected=parsed.rejected,
+            doubted=parsed.doubted,
             policy=self.policy,
             usage=usage_of(completion),
         )
@@ -229,7 +230,7 @@ def _unless_known(parsed: Parsed, fact: Fact, candidates: Sequence[MemoryRecord]
     if parsed.kind is not OperationKind.UPDATE or parsed.target is None or parsed.text is not None:
         return parsed
     known = fact.text.strip().rstrip(".").casefold() in candidates[parsed.target].text.casefold()
-    return Parsed(OperationKind.NOOP, target=parsed.target) if known else parsed
+    return replace(parsed, kind=OperationKind.NOOP) if known else parsed
 
 
 def _grounded(parsed: Parsed, fact: Fact, candidates: Sequence[MemoryRecord]) -> Parsed:

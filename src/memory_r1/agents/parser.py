@@ -36,6 +36,8 @@ class Parsed:
     """Of the memory afterwards; None: the fact (ADD), or the memory and then the fact (UPDATE)."""
     rejected: str | None = None
     """Why the completion could not be used; the rest then is the fallback ADD."""
+    doubted: str | None = None
+    """What was said and not believed, and why; the rest then is what is done instead."""
 
 
 def parse_decision(completion: str, candidates: int, *, shown: Collection[int] | None = None) -> Parsed:

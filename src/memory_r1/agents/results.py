@@ -56,6 +56,8 @@ class Ruling:
     """The completion, verbatim."""
     rejected: str | None = None
     """Why the completion could not be used and the fallback ADD was taken; None if it could."""
+    doubted: str | None = None
+    """What a small policy said and was not believed in, and why; see `agents/caution.py`. None if it was believed."""
     policy: str = ""
     usage: Usage = Usage()
 

@@ -130,6 +130,8 @@ def encode_decision(decision: Decision) -> dict[str, Any]:
         out["candidates"] = [[candidate.memory_id, candidate.version] for candidate in decision.candidates]
     if decision.rejected is not None:
         out["rejected"] = decision.rejected
+    if decision.doubted is not None:
+        out["doubted"] = decision.doubted
     for name in ("raw", "policy", "prompt_tokens", "completion_tokens", "seconds"):
         if value := getattr(decision, name):
             out[name] = value
@@ -150,6 +152,7 @@ def decode_decision(data: Mapping[str, Any]) -> Decision:
         raw=data.get("raw", ""),
         policy=data.get("policy", ""),
         rejected=data.get("rejected"),
+        doubted=data.get("doubted"),
         prompt_tokens=data.get("prompt_tokens", 0),
         completion_tokens=data.get("completion_tokens", 0),
         seconds=data.get("seconds", 0.0),

@@ -54,6 +54,8 @@ class Decision:
     """Base model and adapter, e.g. `smollm2-135m-instruct+manager`."""
     rejected: str | None = None
     """Why the output could not be used (the fallback ADD was taken), or None."""
+    doubted: str | None = None
+    """What a small policy said and was not believed in, and why, or None. Holds nothing that was said."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     seconds: float = 0.0

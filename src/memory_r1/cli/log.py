@@ -125,5 +125,7 @@ def _print_reasons(out: Console, operation: Operation) -> None:
             tell("said", decision.raw)
         if decision.rejected:
             tell("rejected", decision.rejected)
+        if decision.doubted:
+            tell("doubted", decision.doubted)
         if decision.policy:
             tell("policy", decision.policy)
