@@ -45,6 +45,14 @@ def test_the_bank_s_window_is_chosen_by_name(made):
     assert (len(replay.problem.bank), len(replay.problem.facts)) == (0, 3)
 
 
+def test_several_data_sets_are_learnt_from_together(made, tmp_path):
+    (tmp_path / "other.jsonl").write_text(OWN.replace("lamps", "chairs"), encoding="utf-8")
+    both = made("answerer", source="turns", more=(str(tmp_path / "other.jsonl"),))
+    assert [one.problem.question.text.split()[2] for one in both] == ["lamps", "lamps", "chairs", "chairs"]
+    with pytest.raises(ConfigError, match="is there twice"):
+        made("answerer", source="turns", more=(str(tmp_path / "own.jsonl"),))
+
+
 def test_a_memory_worded_anew_stays_so_in_training(make_tiny, tmp_path):
     # the product keeps this model from it as long as it is untrained
     model = make_tiny(tmp_path / "smollm2-135m-instruct", max_position_embeddings=16_384)

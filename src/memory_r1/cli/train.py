@@ -32,11 +32,12 @@ class AlgorithmName(StrEnum):
 def train(
     agent: Annotated[AgentName, typer.Argument(help="Who is trained.")],
     data: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             metavar="DATA",
             rich_help_panel=DATA,
-            help="synthetic:COUNT, locomo:PATH, longmemeval:PATH, msc:PATH, or a .jsonl of conversations or tasks.",
+            help="synthetic:COUNT, locomo:PATH, longmemeval:PATH, msc:PATH, or a .jsonl of conversations or tasks; "
+            "repeatable.",
         ),
     ] = None,
     held_out: Annotated[
@@ -191,7 +192,7 @@ def train(
         else:
             resume_one(out, agent.value, steps, wandb)
         return
-    if data is None:
+    if not data:
         raise ConfigError("There is nothing to learn from.", hint="Name it by --data, e.g. --data synthetic:100.")
     if teacher is not None and algo is not AlgorithmName.SFT:
         raise ConfigError("A teacher is imitated, and nothing else.", hint="Add --algo sft, or leave --teacher out.")
@@ -206,7 +207,8 @@ def train(
     }
     described: dict[str, Any] = {
         "agent": agent.value,
-        "data": data,
+        "data": data[0],
+        "more": data[1:],
         "held_out": held_out,
         "rewards": rewards,
         "judge": judge,

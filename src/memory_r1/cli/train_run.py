@@ -21,7 +21,7 @@ def start_one(out: Path, config: TrainConfig, described: dict[str, Any], wandb: 
     from memory_r1.rl.launch import start_run
 
     look_first(out, config, described, {"start": config.start}, wandb)
-    note(f"Building tasks from {described['data']}.")
+    note(f"Building tasks from {' and '.join([described['data'], *described['more']])}.")
     _go(start_run(out, config, load_described(described)), wandb)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from memory_r1.errors import ConfigError
 from memory_r1.lm.base import LanguageModel
 from memory_r1.rl.data_config import DataConfig
 from memory_r1.rl.endpoints import asked_model
+from memory_r1.rl.episode import Task
 from memory_r1.rl.launch import TaskData, hold_out
 from memory_r1.rl.task_workshop import TaskWorkshop
 from memory_r1.rl.teacher import digest, learn_from
@@ -31,15 +33,18 @@ def load_tasks(config: DataConfig, on_progress: Callable[[str], None] = lambda t
     if config.teacher is not None:
         teacher = asked_model(config.teacher.model, max_tokens=config.teacher.max_tokens, folder=config.facts_folder)
     shop = TaskWorkshop(config)
-    read = shop.read(config.data, together=config.together)
-    about: dict[str, Any] = {"data": config.data, "data_config": config.model_dump(mode="json")}
-    hashes = [read.digest]
-    name, part = (config.held_out, "all") if config.held_out else _own_validation(config.data)
+    names = (config.data, *config.more)
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ConfigError(f"The data {twice!r} is there twice.", hint="Name it once.")
+    reads = [shop.read(name, together=config.together) for name in names]
+    about: dict[str, Any] = {"data": " + ".join(names), "data_config": config.model_dump(mode="json")}
+    hashes = [read.digest for read in reads]
+    name, part = (config.held_out, "all") if config.held_out else _own_validation(names)
     if name is not None and name.startswith("synthetic") and part == "all":
         part = "validation"
     # both are read before either is worked on, which may take hours
     other = shop.read(name, part) if name is not None else None
-    tasks = shop.tasks(read, together=config.together)
+    tasks: Sequence[Task] = [task for read in reads for task in shop.tasks(read, together=config.together)]
     if other is None:
         tasks, held_out = hold_out(tasks, config.seed)
     else:
@@ -52,9 +57,12 @@ def load_tasks(config: DataConfig, on_progress: Callable[[str], None] = lambda t
     return TaskData(tasks, held_out, {**about, "data_hash": "+".join(hashes)}, shop.use_reader)
 
 
-def _own_validation(name: str) -> tuple[str | None, Part]:
-    """The validation part of a data set that has one."""
-    if name.startswith("synthetic"):
-        count = name.partition("@")[0].partition(":")[2]
-        return f"synthetic:{max(2, int(count or 100) // 10)}", "validation"
-    return (name, "validation") if name.startswith("locomo:") else (None, "all")
+def _own_validation(names: Sequence[str]) -> tuple[str | None, Part]:
+    """The validation part of the first data set that has one."""
+    for name in names:
+        if name.startswith("synthetic"):
+            count = name.partition("@")[0].partition(":")[2]
+            return f"synthetic:{max(2, int(count or 100) // 10)}", "validation"
+        if name.startswith("locomo:"):
+            return name, "validation"
+    return None, "all"

@@ -19,8 +19,10 @@ class DataConfig(BaseModel):
     agent: AgentName
     data: str
     """A file of tasks or problems (JSON Lines), or a name that `open_data` knows, e.g. `synthetic:200`."""
+    more: tuple[str, ...] = ()
+    """Further ones, learnt from together with `data`."""
     held_out: str | None = None
-    """The same; by default the data's own validation part, or else a tenth of the tasks."""
+    """The same; by default the validation part of the first data set that has one, or else a tenth of the tasks."""
     rewards: str | None = None
     """Mix of reward terms by name, or terms with weights as `em=1,evidence=0.5`; `extract` for the extractor, else
     `default`."""
