@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from memory_r1.rl.run_folder import RunFolder
+
+_WIDE = 120
+"""Columns of a terminal from which on it is told when a run started."""
 
 
 def runs(
@@ -76,33 +81,72 @@ def _print(found: list[dict[str, Any]]) -> None:
 
     from memory_r1.cli.output import console, shown
 
+    screen = console()
+    columns: dict[str, Callable[[dict[str, Any]], str]] = {
+        "run": lambda one: shown(one["run"]),
+        "agent": lambda one: one["agent"],
+        "by": lambda one: one["algorithm"],
+        "steps": lambda one: f"{one['done']}/{one['steps']}",
+        "before": lambda one: _score(one["before"]),
+        "after": lambda one: _score(one["after"]),
+        "better by": lambda one: _better(one["better"]),
+        "best": lambda one: _score(one["best"]),
+        "n": lambda one: str(one["held_out"]),
+        "started": lambda one: (one["started"] or "")[:16],
+    }
+    if screen.width < _WIDE:
+        del columns["started"]
     table = Table(box=None, pad_edge=False)
-    for column in ("run", "agent", "by", "steps", "before", "after", "better by", "best", "n", "started"):
-        table.add_column(column, no_wrap=True)
+    for name in columns:
+        table.add_column(name, no_wrap=True)
     for one in found:
-        table.add_row(
-            shown(one["run"]),
-            one["agent"],
-            one["algorithm"],
-            f"{one['done']}/{one['steps']}",
-            _score(one["before"]),
-            _score(one["after"]),
-            _better(one["better"]),
-            _score(one["best"]),
-            str(one["held_out"]),
-            (one["started"] or "")[:16],
-        )
-    console().print(table)
+        table.add_row(*(cell(one) for cell in columns.values()))
+    screen.print(table)
     names = [name for name in found[0]["settings"] if len({str(one["settings"].get(name)) for one in found}) > 1]
     if len(found) > 1 and names:
-        differences = Table(box=None, pad_edge=False, title="Settings that differ", title_justify="left")
-        differences.add_column("setting")
-        names_of = _short([one["run"] for one in found])
-        for one in found:
-            differences.add_column(shown(names_of[one["run"]]))
-        for name in names:
-            differences.add_row(name, *(shown(str(one["settings"].get(name))) for one in found))
-        console().print(differences)
+        _print_differences(found, names)
+
+
+def _print_differences(found: list[dict[str, Any]], names: list[str]) -> None:
+    """A row for each setting, in as many tables as it takes for the runs to fit beside each other."""
+    from rich.table import Table
+
+    from memory_r1.cli.output import console, shown
+
+    screen = console()
+    names_of = _short([one["run"] for one in found])
+    columns = [
+        [shown(names_of[one["run"]]), *(shown(str(one["settings"].get(name))) for name in names)] for one in found
+    ]
+    title = "Settings that differ"
+    for band in _bands([max(map(len, column)) for column in columns], screen.width - max(map(len, names))):
+        table = Table(box=None, pad_edge=False, title=title, title_justify="left")
+        table.add_column("setting")
+        for place in band:
+            table.add_column(columns[place][0])
+        for row, name in enumerate(names, start=1):
+            table.add_row(name, *(columns[place][row] for place in band))
+        screen.print(table)
+        title = ""
+
+
+def _bands(widths: list[int], room: int) -> list[list[int]]:
+    """Places of columns that fit beside each other, in order, at least one at a time.
+
+    Example:
+        >>> _bands([5, 5, 20, 5], 15)
+        [[0, 1], [2], [3]]
+    """
+    bands: list[list[int]] = []
+    left = 0
+    for place, width in enumerate(widths):
+        # two columns of space before each
+        if not bands or width + 2 > left:
+            bands.append([])
+            left = room
+        bands[-1].append(place)
+        left -= width + 2
+    return bands
 
 
 def _short(paths: list[str]) -> dict[str, str]:
