@@ -79,6 +79,10 @@ def test_the_paper_s_memories_are_shared_among_speakers(made):
     few = made("answerer", source="turns", memories=2)
     all_of_both = made("answerer", source="turns", memories="paper")
     assert [len(one.problem.memories) for one in few] == [2, 2]
+    short = made("answerer", source="turns", reader_tokens=30)
+    assert all(len(one.problem.memories) < 4 for one in short)
+    with pytest.raises(ConfigError, match="no budget of tokens"):
+        made("answerer", source="turns", reader_tokens=30, memories=2)
     assert [len(one.problem.memories) for one in all_of_both] == [8, 8]
 
 

@@ -91,6 +91,12 @@ def train(
             help="Memories a question gets, or paper: 30 for each of two speakers; by default the dynamic cut.",
         ),
     ] = None,
+    reader_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=1, rich_help_panel=DATA, help="Most tokens of memories a question gets under the dynamic cut."
+        ),
+    ] = None,
     build: Annotated[
         list[str] | None,
         typer.Option(
@@ -216,6 +222,7 @@ def train(
         "infer_evidence": infer_evidence,
         "source": source,
         "memories": _number(memories),
+        "reader_tokens": reader_tokens,
         "build": _parsed("--build", build),
         "together": algo is AlgorithmName.SFT and teacher is None if together is None else together,
         "model": config.model,

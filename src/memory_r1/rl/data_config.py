@@ -41,7 +41,9 @@ class DataConfig(BaseModel):
     prompt's cost. Memory Manager: every gold ruling, with questions or without, and `operation` is what is scored."""
     memories: Annotated[int, Field(ge=1)] | Literal["paper"] | None = None
     """How many memories a question gets, trained and held-out ones alike. `paper`: 60, 30 for each of two speakers.
-    None: the product's dynamic cut, with the tokens that suit the model."""
+    None: the product's dynamic cut."""
+    reader_tokens: int | None = Field(None, ge=1)
+    """Most tokens of memories under the dynamic cut; None: what suits the model."""
     model: str = "bundled"
     """Counts tokens, answers as the frozen reader, and extracts the facts of conversations that have none."""
     reader: str | None = None

@@ -69,7 +69,11 @@ class TaskWorkshop:
         self.adapters = chosen(config.model, {agent: path for agent, path in named.items() if path is not None})
         self.lm = _local(config.model, self.adapters)
         self.prompts = Prompts.load()
-        tokens = reader_tokens(config.model)
+        if config.reader_tokens is not None and config.memories is not None:
+            raise ConfigError(
+                "A number of memories has no budget of tokens.", hint="Leave --memories or --reader-tokens out."
+            )
+        tokens = config.reader_tokens or reader_tokens(config.model)
         paper = Cut(preset="paper")
         self.cut = paper if config.memories == "paper" else Cut(k=config.memories, budget_tokens=tokens)
         self.search = BankSearch(make_embedder(config.embedder))
