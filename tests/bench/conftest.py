@@ -78,10 +78,11 @@ def data():
 def bench(tmp_path, data, agents):
     """Runs systems over the data in one folder; keywords replace the parts."""
 
-    def start(*systems, lm=None, asked=data, folder="run", specs=None, limits=None, adapters=(), options=(), **more):
+    def start(*systems, lm=None, asked=data, folder="run", specs=None, adapters=(), options=(), **more):
+        shop = {name: more.pop(name) for name in ("limits", "at_once") if name in more}
         specs = specs or read_specs(systems, adapters, options)
         model = lm or ScriptedLM(agents.reply)
-        workshop = Workshop(model, HashEmbedder(64), specs, cache=tmp_path / "cache", limits=limits)
+        workshop = Workshop(model, HashEmbedder(64), specs, cache=tmp_path / "cache", **shop)
         try:
             return Runner(workshop, asked, BenchFolder(tmp_path / folder), **more).run()
         finally:

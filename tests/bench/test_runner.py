@@ -233,7 +233,7 @@ def answer(self, question):
     return SystemAnswer("blue")
 """
     )
-    bench(f"mine={method}", concurrency=at_once)
+    bench(f"mine={method}", at_once=at_once)
     found = {one.question_id: one.error for one in answers("mine")}
     assert found.pop("c1#1") == "RuntimeError: the system called sys.exit(3)"
     assert set(found.values()) == {None}
@@ -417,7 +417,7 @@ def test_conversations_run_at_once_against_an_endpoint(bench, answers, agents):
             together.wait()
         return agents.reply(chat)
 
-    bench("none", lm=ScriptedLM(waits), concurrency=2)
+    bench("none", lm=ScriptedLM(waits), at_once=2)
     assert sorted(one.question_id for one in answers("none")) == ["c1#0", "c1#1", "c2#0", "c2#1"]
 
 
@@ -433,7 +433,7 @@ def answer(self, question):
 """
     )
     with pytest.raises(ModelError, match=r"gone"):
-        bench(f"mine={method}", concurrency=2)
+        bench(f"mine={method}", at_once=2)
     assert answers("mine") == []
 
 

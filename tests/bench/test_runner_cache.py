@@ -164,12 +164,13 @@ def test_shares_add_up():
     assert total.seconds == pytest.approx(1)
 
 
-def test_times_shortened_by_a_cache_are_stretched():
+def test_own_times_are_scaled_to_those_measured():
     answers = [SystemAnswer("a", cost=Cost(1, 10, 2, 0.1)), SystemAnswer("b", cost=Cost(1, 10, 2, 0.3))]
     assert [one.cost.seconds for one in priced(answers, Cost(2, 20, 4, 4.0))] == pytest.approx([1.0, 3.0])
-    # a system that called something else knows better, and so does one that measured more
+    # it waited for others to share a batch
+    assert [one.cost.seconds for one in priced(answers, Cost(2, 20, 4, 0.2))] == pytest.approx([0.05, 0.15])
+    # a system that called something else knows better
     assert priced(answers, Cost(1, 10, 2, 4.0)) == answers
-    assert priced(answers, Cost(2, 20, 4, 0.2)) == answers
     stats = Stats(ingest=Cost(3, 30, 6, 0.5), add_seconds=(0.1, 0.2))
     assert priced_stats(stats, Cost(3, 30, 6, 5.0)).add_seconds == pytest.approx((1.0, 2.0))
     assert priced_stats(stats, Cost(3, 30, 6, 5.0)).ingest.seconds == 5

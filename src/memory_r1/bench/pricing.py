@@ -1,7 +1,8 @@
 """Puts what was measured beside what a system counted itself.
 
-A system's own wall times are too short when completions come from a cache. Where its count of calls agrees with ours,
-its times are stretched to the time measured, which goes on through a cached completion as if it were computed.
+A system's own wall times are too short when completions come from a cache, and too long when it waited for others to
+share a batch. Where its count of calls agrees with ours, its times are scaled to the time measured, in which a
+completion takes what it took when it was computed: its part of its batch.
 """
 
 from __future__ import annotations
@@ -54,6 +55,6 @@ def priced_stats(stats: Stats, measured: Cost) -> Stats:
 
 
 def _stretch(own: Cost, measured: Cost) -> float:
-    """By how much a system's own times are too short; 1 if it did something that we did not measure."""
+    """Time measured by a system's own; 1 if it did something that we did not measure."""
     alike = own.calls == measured.calls and own.calls > 0 and own.seconds > 0
-    return max(1.0, measured.seconds / own.seconds) if alike else 1.0
+    return measured.seconds / own.seconds if alike else 1.0

@@ -68,12 +68,8 @@ class Runner:
         seed: For whatever is drawn; kept with the run.
         request: What was asked for on the command line, kept so that a later call can go on from it.
         watcher: Is told of everything.
-        concurrency: Conversations at once; a local model takes one at a time whatever this says.
         resume: Go on with a run; without it the folder must be empty.
         retry_errors: Ask again where a system raised.
-
-    Raises:
-        ConfigError: `concurrency` is below 1.
     """
 
     def __init__(
@@ -85,16 +81,12 @@ class Runner:
         seed: int = 0,
         request: Mapping[str, Any] | None = None,
         watcher: Watcher | None = None,
-        concurrency: int = 1,
         resume: bool = False,
         retry_errors: bool = False,
     ) -> None:
-        if concurrency < 1:
-            raise ConfigError(f"concurrency={concurrency} is not a positive number.")
         self.workshop, self.data, self.folder = workshop, data, folder
         self.watcher = watcher or Silent()
         self._seed, self._request = seed, dict(request or {})
-        self._at_once = 1 if workshop.local else concurrency
         self._resume, self._retry = resume, retry_errors
         self._stop = threading.Event()
         self._book = Book(folder)
@@ -113,7 +105,7 @@ class Runner:
         with self.folder.alone():
             self._begin()
             tasks, done = self._tasks()
-            self.watcher.started([task.job for task in tasks], done, self._at_once)
+            self.watcher.started([task.job for task in tasks], done, self.workshop.at_once)
             try:
                 if tasks:
                     self.watcher.note(f"Calling {self.workshop.lm.name} and {self.workshop.embedder.name} ...")
@@ -181,12 +173,17 @@ class Runner:
 
     def _go(self, tasks: Sequence[Task]) -> None:
         sittings = [Sitting(task, self.workshop, self.folder, self._book, self.watcher, self._stop) for task in tasks]
-        if self._at_once == 1:
+        if self.workshop.at_once == 1:
             for sitting in sittings:
                 sitting.run()
             return
-        with ThreadPoolExecutor(self._at_once, thread_name_prefix="memory-r1-bench") as pool:
-            futures = [pool.submit(sitting.run) for sitting in sittings]
+
+        def sit(sitting: Sitting) -> None:
+            with self.workshop.part():
+                sitting.run()
+
+        with ThreadPoolExecutor(self.workshop.at_once, thread_name_prefix="memory-r1-bench") as pool:
+            futures = [pool.submit(sit, sitting) for sitting in sittings]
             try:
                 finished, _ = wait(futures, return_when=FIRST_EXCEPTION)
             except BaseException:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +16,10 @@ from memory_r1.bench.kit import RunKit
 from memory_r1.bench.meter import MeteredLM
 from memory_r1.bench.specs import Spec, find_maker, weights_hash
 from memory_r1.bench.system import Closable, Kit, System
+from memory_r1.bench.together import TogetherLM
 from memory_r1.errors import ConfigError, MemoryR1Error
 from memory_r1.lm.base import Sampling
-from memory_r1.lm.factory import make_lm
+from memory_r1.lm.factory import is_remote, make_lm
 from memory_r1.retrieval.cache import CachedEmbedder
 from memory_r1.told_paths import told_path, told_text
 
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from memory_r1.config import Settings
     from memory_r1.lm.base import LanguageModel
     from memory_r1.retrieval.embedder import Embedder
+
+_TOGETHER_TOKENS = 32_768
+"""Most tokens of a batch for several conversations; their keys and values take 1.5 GB with the bundled model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +57,10 @@ class Workshop:
         cache: Folder for completions and facts.
         identity: Which model `lm` is, weights included; its name if empty.
         limits: See `Limits`.
+        at_once: Conversations that are read and asked at the same time. A local model answers them in one batch.
 
     Raises:
-        ConfigError: An adapter's folder is not one.
+        ConfigError: An adapter's folder is not one, or `at_once` is below 1.
         StoreError: The cache cannot be opened.
     """
 
@@ -67,7 +73,11 @@ class Workshop:
         cache: Path,
         identity: str = "",
         limits: Limits | None = None,
+        at_once: int = 1,
     ) -> None:
+        if at_once < 1:
+            raise ConfigError(f"concurrency={at_once} is not a positive number.")
+        self.at_once = at_once
         self.lm, self.embedder, self.specs = lm, embedder, tuple(specs)
         self.limits = limits or Limits()
         self.identity = identity or lm.name
@@ -75,14 +85,19 @@ class Workshop:
         self._facts = cache / "facts"
         self._completions = CompletionCache(cache / "completions.sqlite")
         weights = {_inner_name(digest): digest for digest in self._hashes.values()}
-        self.cached = CachedLM(lm, self._completions, identity=self.identity, adapters=weights)
+        self._together = TogetherLM(lm) if at_once > 1 and self.local else None
+        self.cached = CachedLM(self._together or lm, self._completions, identity=self.identity, adapters=weights)
 
     @property
     def local(self) -> bool:
-        """Whether the model runs in this process, so that threads would only wait for each other."""
+        """Whether the model runs in this process."""
         from memory_r1.lm.local import LocalLM
 
         return isinstance(self.lm, LocalLM)
+
+    def part(self) -> AbstractContextManager[None]:
+        """Take part in the run with one conversation while the context is open; the others' batches wait for it."""
+        return nullcontext() if self._together is None else self._together.part()
 
     def kit(
         self,
@@ -204,6 +219,7 @@ def open_workshop(
     cache: Path,
     limits: Limits | None = None,
     context_length: int | None = None,
+    at_once: int = 1,
 ) -> Workshop:
     """A workshop with the model and the embedder that settings name.
 
@@ -213,6 +229,7 @@ def open_workshop(
         cache: Folder for completions and facts.
         limits: See `Limits`.
         context_length: A lower limit than the model's own, or that of a remote model; in tokens.
+        at_once: See `Workshop`.
 
     Raises:
         ConfigError: A setting is wrong, or a remote model is given adapters.
@@ -220,6 +237,8 @@ def open_workshop(
     from memory_r1.retrieval.factory import make_embedder
 
     options: dict[str, Any] = {} if context_length is None else {"context_length": context_length}
+    if at_once > 1 and not is_remote(settings.model):
+        options["batch_tokens"] = _TOGETHER_TOKENS
     lm = make_lm(
         settings.model,
         adapters=adapter_names(specs),
@@ -231,7 +250,7 @@ def open_workshop(
         settings.embedder, base_url=settings.embedder_base_url or settings.base_url, api_key=settings.api_key
     )
     identity = model_identity(settings.model, lm, settings.base_url)
-    return Workshop(lm, embedder, specs, cache=cache, identity=identity, limits=limits)
+    return Workshop(lm, embedder, specs, cache=cache, identity=identity, limits=limits, at_once=at_once)
 
 
 def adapter_names(specs: Sequence[Spec]) -> dict[str, str | Path]:

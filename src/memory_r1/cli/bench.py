@@ -131,7 +131,10 @@ def run(
         bool, typer.Option("--retry-errors", rich_help_panel=RUN, help="Ask again where a system raised.")
     ] = False,
     concurrency: Annotated[
-        int, typer.Option(min=1, rich_help_panel=RUN, help="Conversations at once, against an endpoint.")
+        int,
+        typer.Option(
+            min=1, rich_help_panel=RUN, help="Conversations at once; a local model answers them in one batch."
+        ),
     ] = 1,
     cache: CacheOption = None,
     as_json: RunJsonOption = False,
@@ -229,9 +232,9 @@ def _prepare(
     if request["judge"]:
         judges = open_judges(request["judge"], request["judge_prompt"] or BOTH, place, settings)
         judges.check()
-    workshop = open_workshop(settings, specs, cache=place, limits=limits, context_length=request["context"])
-    if concurrency > 1 and workshop.local:
-        note("A local model answers one conversation at a time: --concurrency has no effect.")
+    workshop = open_workshop(
+        settings, specs, cache=place, limits=limits, context_length=request["context"], at_once=concurrency
+    )
     if asked.published is False:
         note(f"{told_argument(request['data'])} is not the published file of {asked.name}; the report says so.")
     runner = Runner(
@@ -241,7 +244,6 @@ def _prepare(
         seed=request["seed"] or 0,
         request=request,
         watcher=Progress(console(stderr=True)),
-        concurrency=concurrency,
         resume=resume,
         retry_errors=retry_errors,
     )

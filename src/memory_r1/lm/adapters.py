@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from memory_r1.lm.quiet import quiet_peft
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
+
+_WORTH_MERGING = 2048
+"""Merging takes as long as the adapter's own products take for about half as many tokens."""
 
 
 def check_folder(name: str, path: str | Path) -> Path:
@@ -96,6 +100,14 @@ class AdapterSet:
             tuner.enable_adapter_layers()
             tuner.set_adapter(name, inference_mode=True)
         self._current = name
+
+    def merged(self, tokens: int) -> AbstractContextManager[None]:
+        """Have the adapter that is switched on merged into the weights, if that many tokens of prompts are worth it."""
+        if self._current is None or tokens < _WORTH_MERGING:
+            return nullcontext()
+        from memory_r1.lm.merging import merged
+
+        return merged(self._peft.base_model, self._current)
 
     def _load(self, name: str, folder: Path) -> None:
         from peft import PeftModel

@@ -66,6 +66,19 @@ def make_lm(
         raise ConfigError(f"The model {spec} does not take these options: {error}.") from error
 
 
+def is_remote(spec: str) -> bool:
+    """Whether a line names a model behind an endpoint.
+
+    Raises:
+        ConfigError: It has no known form.
+
+    Example:
+        >>> is_remote("openai:gpt-4o-mini"), is_remote("bundled")
+        (True, False)
+    """
+    return _parse(spec)[0] == "remote"
+
+
 def _parse(spec: str) -> tuple[str, str]:
     spec = spec.strip()
     if spec == "bundled":

@@ -131,7 +131,8 @@ class LocalLM:
             loaded = self._load()
             loaded.adapters.switch(adapter)
             started = time.perf_counter()
-            results = loaded.generator.run(prompts, sampling, adapter)
+            with loaded.adapters.merged(sum(len(prompt.tokens) for prompt in prompts)):
+                results = loaded.generator.run(prompts, sampling, adapter)
             seconds = (time.perf_counter() - started) / len(prompts)
         return [_completion(prompt, result, sampling, seconds) for prompt, result in zip(prompts, results, strict=True)]
 

@@ -11,6 +11,7 @@ import torch
 
 from memory_r1.lm.kv import LayerKV, SlabCache, cut_kv
 from memory_r1.lm.prefix import PrefixCache, Tokens, common_prefix
+from memory_r1.lm.products import quick_products
 
 # tokens that some rows must share beyond the rest to get a pass of their own; a shorter one saves too little
 _WORTHWHILE = 64
@@ -116,13 +117,14 @@ class Prefiller:
     def _call(self, ids: torch.Tensor, start: int, cache: SlabCache, keep: torch.Tensor) -> torch.Tensor:
         device = self._model.device
         positions = torch.arange(start, start + ids.shape[1], device=device)[None].expand(ids.shape[0], -1)
-        output = self._model(
-            input_ids=ids.to(device),
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=keep.to(device),
-        )
+        with quick_products(ids.numel(), device):
+            output = self._model(
+                input_ids=ids.to(device),
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=keep.to(device),
+            )
         logits: torch.Tensor = output.logits
         return logits
 

@@ -20,11 +20,12 @@ from memory_r1.lm.base import Sampling
 from memory_r1.lm.chat import ChatTokenizer
 from memory_r1.lm.generate import Generated, Generator, Prompt
 from memory_r1.lm.loading import eos_ids, load_config, load_model
+from memory_r1.lm.merging import merged
 from memory_r1.lm.prefix import PrefixCache
+from memory_r1.lm.products import ENOUGH_ROWS, quick_products
 from memory_r1.lm.quiet import quiet_peft
 from memory_r1.rl.attention import packed_logits, shared_prefix
 from memory_r1.rl.config import TrainConfig
-from memory_r1.rl.merging import merged
 from memory_r1.rl.packing import Packed
 from memory_r1.rl.saving import save_adapter, save_full
 
@@ -99,7 +100,7 @@ class Policy:
 
         The log-probability carries a gradient unless torch's gradients are off.
         """
-        with self._playing(role) as model, shared_prefix(model):
+        with self._working(role) as model:
             logits_NV = packed_logits(model, packed).float()
         normaliser_N = logits_NV.logsumexp(-1)
         chosen_N = logits_NV.gather(1, packed.targets[:, None])[:, 0]
@@ -108,7 +109,7 @@ class Policy:
     def values(self, packed: Packed) -> torch.Tensor:
         """(N,) the critic's estimate of what comes, before each scored token; carries a gradient unless it is off."""
         assert self._value_head is not None
-        with self._playing("critic") as model, shared_prefix(model):
+        with self._working("critic") as model:
             output = model.base_model(
                 input_ids=packed.input_ids, position_ids=packed.position_ids, use_cache=False, calls=packed.calls
             )
@@ -118,7 +119,7 @@ class Policy:
 
     def backward(self, loss: torch.Tensor, role: Role = "policy") -> None:
         """Add a loss's gradient; activations that are computed again meet the adapter and attention they had before."""
-        with self._playing(role) as model, shared_prefix(model):
+        with self._working(role):
             torch.autograd.backward(loss)
 
     def updated(self) -> None:
@@ -208,6 +209,12 @@ class Policy:
             yield model
         finally:
             model.eval()
+
+    @contextmanager
+    def _working(self, role: Role) -> Iterator[Any]:
+        """The model in a role, over packed trees, whose many tokens are worth the quicker products."""
+        with self._playing(role) as model, shared_prefix(model), quick_products(ENOUGH_ROWS, self.device):
+            yield model
 
     def _merged(self) -> AbstractContextManager[None]:
         return nullcontext() if self._peft is None else merged(self._peft.base_model, "policy")
