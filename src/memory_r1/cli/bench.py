@@ -24,6 +24,7 @@ from memory_r1.cli.bench_options import (
     RunJsonOption,
     named_ids,
 )
+from memory_r1.cli.bench_publish import publish
 from memory_r1.cli.bench_report import compare, report
 from memory_r1.cli.bench_scoring import BOTH, judge, rescore
 from memory_r1.cli.bench_seeds import seeds
@@ -45,6 +46,7 @@ app.command("compare")(compare)
 app.command("judge")(judge)
 app.command("rescore")(rescore)
 app.command("seeds")(seeds)
+app.command("publish")(publish)
 app.command("dilute")(dilute)
 app.command("operations")(operations)
 app.command("cases")(cases)
