@@ -1,8 +1,8 @@
 """A run without a word of its data: scores and costs of every question by its id, for a public repository.
 
 Some benchmark data may not be passed on freely (LoCoMo is CC BY-NC); scores may. Texts are replaced by the beginning of
-their SHA-256, so whoever runs the same can see answer by answer whether it came out the same. For `bench compare` and
-`bench seeds` the copy is a run like any other. Memories are left out, so figures of retrieval stand in its report alone.
+their SHA-256, so whoever runs the same can see answer by answer whether it came out the same. To `bench compare` and
+`bench seeds` the copy is a run like others. Memories are left out, so figures of retrieval stand in its report alone.
 """
 
 from __future__ import annotations
