@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from memory_r1.errors import ConfigError, InvalidInputError
+from memory_r1.rl import task_workshop
 from memory_r1.rl.agent_tasks import load_tasks
 from memory_r1.rl.bank_state import Cut
 from memory_r1.rl.config import make_config
 from memory_r1.rl.data_config import DataConfig
 from memory_r1.rl.rewards import Weights, weights_of
+from memory_r1.testing import HashEmbedder
 
 TURNS = "".join(
     f'{{"type": "turn", "speaker": "{("Ann", "Bob")[n % 2]}", "text": "I have bought {n + 3} lamps in town {n}."}}\n'
@@ -51,6 +53,23 @@ def test_several_data_sets_are_learnt_from_together(made, tmp_path):
     assert [one.problem.question.text.split()[2] for one in both] == ["lamps", "lamps", "chairs", "chairs"]
     with pytest.raises(ConfigError, match="is there twice"):
         made("answerer", source="turns", more=(str(tmp_path / "own.jsonl"),))
+
+
+def test_texts_are_embedded_in_their_first_run_alone(made, tmp_path, monkeypatch):
+    asked = []
+
+    class Counting(HashEmbedder):
+        def embed(self, texts):
+            asked.extend(texts)
+            return super().embed(texts)
+
+    monkeypatch.setattr(task_workshop, "make_embedder", lambda name: Counting(64))
+    first = made("answerer", source="turns", facts_folder=str(tmp_path / "kept"))
+    assert any("lamps in town 6" in text for text in asked)
+    asked.clear()
+    again = made("answerer", source="turns", facts_folder=str(tmp_path / "kept"))
+    assert asked == []
+    assert [one.problem for one in again] == [one.problem for one in first]
 
 
 def test_a_memory_worded_anew_stays_so_in_training(make_tiny, tmp_path):

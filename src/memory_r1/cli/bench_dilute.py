@@ -100,9 +100,9 @@ def dilute(
     from memory_r1.bench.dilution.measure import Dilution
     from memory_r1.bench.dilution.summary import summarise
     from memory_r1.bench.dilution.told import Stages
-    from memory_r1.bench.dilution.vectors import KeptEmbedder, VectorFile
     from memory_r1.bench.dilution.write import Setting, check_folder
     from memory_r1.bench.loading import open_benchmark
+    from memory_r1.bench.vectors import KeptEmbedder, VectorFile
     from memory_r1.bench.workshop import Limits
     from memory_r1.cli.output import console, note
     from memory_r1.config import load_settings

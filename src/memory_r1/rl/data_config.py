@@ -52,7 +52,7 @@ class DataConfig(BaseModel):
     """Adapter of the extractor; as for `reader`."""
     embedder: str = "minilm"
     facts_folder: str | None = None
-    """Where extracted facts, and answers of judge and teacher, are kept between runs; the models' cache folder if
-    None."""
+    """Where extracted facts, vectors, and answers of judge and teacher are kept between runs; the models' cache folder
+    if None."""
     seed: int = Field(0, ge=0)
     """Decides which tasks are held out."""

@@ -14,12 +14,14 @@ from memory_r1.agents.fact_extractor import FactExtractor
 from memory_r1.agents.manager import MemoryManager
 from memory_r1.agents.prompts import Prompts
 from memory_r1.agents.selector import make_extractor
+from memory_r1.bench.vectors import KeptEmbedder, VectorFile
 from memory_r1.config import reader_tokens
 from memory_r1.errors import ConfigError
 from memory_r1.lm.adapters import WEIGHTS_FILE
 from memory_r1.lm.factory import make_lm
 from memory_r1.lm.local import LocalLM
 from memory_r1.policies import NONE, Agent, chosen
+from memory_r1.retrieval.embedder import Embedder
 from memory_r1.retrieval.factory import make_embedder
 from memory_r1.rl import build_conversations, build_synthetic
 from memory_r1.rl.answer_task import AnswerWorld
@@ -76,7 +78,7 @@ class TaskWorkshop:
         tokens = config.reader_tokens or reader_tokens(config.model)
         paper = Cut(preset="paper")
         self.cut = paper if config.memories == "paper" else Cut(k=config.memories, budget_tokens=tokens)
-        self.search = BankSearch(make_embedder(config.embedder))
+        self.search = BankSearch(self._embedder())
         usual = {"extractor": "extract", "manager": "imitate" if config.together else "default", "answerer": "default"}
         self.weights = weights_of(config.rewards or usual[config.agent])
         if config.build and config.together:
@@ -86,6 +88,14 @@ class TaskWorkshop:
         self.managing = with_options(PAPER_MANAGER, self._built("manager"))
         self.managing_synthetic = with_options(SYNTHETIC_MANAGER, self._built("manager"))
         self.judge = self._judge()
+
+    def _embedder(self) -> Embedder:
+        """The embedder, with its vectors kept on disk: a data set's texts are embedded in their first run alone."""
+        embedder = make_embedder(self.config.embedder)
+        # a folder may hold other weights tomorrow
+        if Path(self.config.embedder).expanduser().is_dir():
+            return embedder
+        return KeptEmbedder(embedder, VectorFile(self._kept() / "vectors.sqlite"))
 
     def _judge(self) -> LmJudge | None:
         judge = self.config.judge
@@ -158,7 +168,7 @@ class TaskWorkshop:
             return build_synthetic.answer_problems(data.synthetic, self.search, self.answering)
         facts = None
         if (self.managing if agent == "manager" else self.answering).source != "turns":
-            cache = FactCache(self._facts_folder(), self._extractor(), name=self._extractor_name())
+            cache = FactCache(self._kept(), self._extractor(), name=self._extractor_name())
             facts = {one.id: cache.facts(one) for one in data.conversations}
         if agent == "manager":
             return build_conversations.manager_problems(
@@ -205,7 +215,8 @@ class TaskWorkshop:
         folder = self.adapters.get("extractor")
         return self.lm.name if folder is None else f"{self.lm.name}/{file_hash(Path(folder, WEIGHTS_FILE))}"
 
-    def _facts_folder(self) -> Path:
+    def _kept(self) -> Path:
+        """Where facts and vectors are kept between runs."""
         from memory_r1.lm.bundled import cache_folder
 
         return Path(self.config.facts_folder) if self.config.facts_folder else cache_folder() / "facts"

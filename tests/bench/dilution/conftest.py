@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from memory_r1.bench.dilution.vectors import KeptEmbedder, VectorFile
+from memory_r1.bench.vectors import KeptEmbedder, VectorFile
 from memory_r1.data.conversation import Conversation, Question, Session, Turn
 from memory_r1.testing import HashEmbedder
 

@@ -23,7 +23,7 @@ from memory_r1.retrieval.search import Retriever
 
 if TYPE_CHECKING:
     from memory_r1.bank.fact import Fact
-    from memory_r1.bench.dilution.vectors import KeptEmbedder
+    from memory_r1.bench.vectors import KeptEmbedder
     from memory_r1.data.conversation import Conversation
     from memory_r1.retrieval.search import Hit
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from memory_r1.bench.dilution.distractors import Distractors
     from memory_r1.bench.dilution.reading import DilutedReader
     from memory_r1.bench.dilution.told import Told
-    from memory_r1.bench.dilution.vectors import KeptEmbedder
     from memory_r1.bench.loading import BenchData
+    from memory_r1.bench.vectors import KeptEmbedder
     from memory_r1.data.conversation import Conversation, Question
 
 SIZES = (1_000, 10_000, 100_000)

@@ -3,7 +3,7 @@ import sqlite3
 import numpy as np
 import pytest
 
-from memory_r1.bench.dilution.vectors import KeptEmbedder, VectorFile
+from memory_r1.bench.vectors import KeptEmbedder, VectorFile
 from memory_r1.errors import ModelError, StoreError
 from memory_r1.testing import HashEmbedder
 
