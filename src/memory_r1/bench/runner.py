@@ -177,13 +177,8 @@ class Runner:
             for sitting in sittings:
                 sitting.run()
             return
-
-        def sit(sitting: Sitting) -> None:
-            with self.workshop.part():
-                sitting.run()
-
         with ThreadPoolExecutor(self.workshop.at_once, thread_name_prefix="memory-r1-bench") as pool:
-            futures = [pool.submit(sit, sitting) for sitting in sittings]
+            futures = [pool.submit(sitting.run) for sitting in sittings]
             try:
                 finished, _ = wait(futures, return_when=FIRST_EXCEPTION)
             except BaseException:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,6 @@ from memory_r1.bench.kit import RunKit
 from memory_r1.bench.meter import MeteredLM
 from memory_r1.bench.specs import Spec, find_maker, weights_hash
 from memory_r1.bench.system import Closable, Kit, System
-from memory_r1.bench.together import TogetherLM
 from memory_r1.errors import ConfigError, MemoryR1Error
 from memory_r1.lm.base import Sampling
 from memory_r1.lm.factory import is_remote, make_lm
@@ -85,8 +83,7 @@ class Workshop:
         self._facts = cache / "facts"
         self._completions = CompletionCache(cache / "completions.sqlite")
         weights = {_inner_name(digest): digest for digest in self._hashes.values()}
-        self._together = TogetherLM(lm) if at_once > 1 and self.local else None
-        self.cached = CachedLM(self._together or lm, self._completions, identity=self.identity, adapters=weights)
+        self.cached = CachedLM(lm, self._completions, identity=self.identity, adapters=weights)
 
     @property
     def local(self) -> bool:
@@ -94,10 +91,6 @@ class Workshop:
         from memory_r1.lm.local import LocalLM
 
         return isinstance(self.lm, LocalLM)
-
-    def part(self) -> AbstractContextManager[None]:
-        """Take part in the run with one conversation while the context is open; the others' batches wait for it."""
-        return nullcontext() if self._together is None else self._together.part()
 
     def kit(
         self,

@@ -101,13 +101,15 @@ class AdapterSet:
             tuner.set_adapter(name, inference_mode=True)
         self._current = name
 
-    def merged(self, tokens: int) -> AbstractContextManager[None]:
-        """Have the adapter that is switched on merged into the weights, if that many tokens of prompts are worth it."""
-        if self._current is None or tokens < _WORTH_MERGING:
-            return nullcontext()
+    def worth_merging(self, tokens: int) -> bool:
+        """Whether so many tokens of prompts are worth merging the adapter that is switched on."""
+        return self._current is not None and tokens >= _WORTH_MERGING
+
+    def merged(self) -> AbstractContextManager[None]:
+        """Have the adapter that is switched on merged into the weights while the context is open."""
         from memory_r1.lm.merging import merged
 
-        return merged(self._peft.base_model, self._current)
+        return nullcontext() if self._current is None else merged(self._peft.base_model, self._current)
 
     def _load(self, name: str, folder: Path) -> None:
         from peft import PeftModel

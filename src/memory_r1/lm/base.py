@@ -43,7 +43,7 @@ class Completion:
     finish: Literal["stop", "length"]
     """`length`: the token limit cut it off."""
     seconds: float
-    """Wall time; a batch's time is shared evenly among its completions."""
+    """Wall time; of a batch's time its part."""
     cached_tokens: int = 0
     """Prompt tokens that were not computed anew because a prefix cache held them."""
     token_ids: tuple[int, ...] | None = None

@@ -66,6 +66,23 @@ class SlabCache(Cache):  # type: ignore[misc]
         """Rows still in use."""
         return int(self.layers[0].rows)
 
+    @property
+    def spare(self) -> int:
+        """Rows that were dropped and may be used again."""
+        first = self.layers[0]
+        return int(first.keys.shape[0]) - self.rows if first.is_initialized else 0
+
+    @property
+    def capacity(self) -> int:
+        """Most tokens of a row."""
+        return int(self.layers[0].capacity)
+
+    def add(self) -> int:
+        """Use a spare row again, behind the others; what it held has to be masked."""
+        for layer in self.layers:
+            layer.rows += 1
+        return self.rows - 1
+
     def write(self, row: int, column: int, kv: list[LayerKV]) -> None:
         """Put the keys and values of some tokens into a row, from a column on."""
         for layer, (keys, values) in zip(self.layers, kv, strict=True):

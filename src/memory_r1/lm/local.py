@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,9 @@ from memory_r1.lm.prefix import PrefixCache
 from memory_r1.lm.request import check_sampling
 
 if TYPE_CHECKING:
-    from memory_r1.lm.generate import Generated, Generator, Prompt
+    from memory_r1.lm.batch import Generated
+    from memory_r1.lm.engine import Engine
+    from memory_r1.lm.generate import Prompt
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
@@ -30,13 +31,14 @@ class _Loaded:
     model: Any
     adapters: AdapterSet
     prefixes: PrefixCache
-    generator: Generator
+    engine: Engine
 
 
 class LocalLM:
     """A causal LM from a folder or the Hugging Face hub. Nothing is loaded before it is needed.
 
-    Calls from several threads are safe and run one after the other.
+    Calls from several threads are safe; what is asked at the same time, in the same way and of the same adapter, is
+    answered in one batch.
 
     Args:
         model: Folder with the model, or its id on the hub.
@@ -128,13 +130,9 @@ class LocalLM:
             return []
         prompts = self._encode(chats)
         with self._lock:
-            loaded = self._load()
-            loaded.adapters.switch(adapter)
-            started = time.perf_counter()
-            with loaded.adapters.merged(sum(len(prompt.tokens) for prompt in prompts)):
-                results = loaded.generator.run(prompts, sampling, adapter)
-            seconds = (time.perf_counter() - started) / len(prompts)
-        return [_completion(prompt, result, sampling, seconds) for prompt, result in zip(prompts, results, strict=True)]
+            engine = self._load().engine
+        results = engine.run(prompts, sampling, adapter)
+        return [_completion(prompt, result, sampling) for prompt, result in zip(prompts, results, strict=True)]
 
     def count_tokens(self, chat: Sequence[Message]) -> int:
         """Exact number of tokens of the chat as a prompt. Loads the tokenizer, not the weights."""
@@ -149,8 +147,9 @@ class LocalLM:
         folder = check_folder(name, path)
         with self._lock:
             if self._loaded is not None:
-                self._loaded.adapters.load(name, folder)
-                self._loaded.prefixes.clear()
+                with self._loaded.engine.alone():
+                    self._loaded.adapters.load(name, folder)
+                    self._loaded.prefixes.clear()
             self._adapter_paths[name] = folder
 
     def close(self) -> None:
@@ -208,6 +207,7 @@ class LocalLM:
         if self._loaded is None:
             import torch
 
+            from memory_r1.lm.engine import Engine
             from memory_r1.lm.generate import Generator
             from memory_r1.lm.loading import eos_ids, load_model
 
@@ -227,17 +227,17 @@ class LocalLM:
                 prefixes=prefixes,
                 batch_tokens=self._batch_tokens,
             )
-            self._loaded = _Loaded(model, adapters, prefixes, generator)
+            self._loaded = _Loaded(model, adapters, prefixes, Engine(generator, adapters))
         return self._loaded
 
 
-def _completion(prompt: Prompt, result: Generated, sampling: Sampling, seconds: float) -> Completion:
+def _completion(prompt: Prompt, result: Generated, sampling: Sampling) -> Completion:
     return Completion(
         text=result.text,
         prompt_tokens=len(prompt.tokens),
         completion_tokens=len(result.token_ids),
         finish=result.finish,
-        seconds=seconds,
+        seconds=result.seconds,
         cached_tokens=result.cached,
         token_ids=tuple(result.token_ids) if sampling.logprobs else None,
         logprobs=tuple(result.logprobs) if sampling.logprobs else None,

@@ -17,8 +17,9 @@ import torch
 from memory_r1.errors import ConfigError
 from memory_r1.lm.adapters import check_fit, check_folder
 from memory_r1.lm.base import Sampling
+from memory_r1.lm.batch import Generated
 from memory_r1.lm.chat import ChatTokenizer
-from memory_r1.lm.generate import Generated, Generator, Prompt
+from memory_r1.lm.generate import Generator, Prompt
 from memory_r1.lm.loading import eos_ids, load_config, load_model
 from memory_r1.lm.merging import merged
 from memory_r1.lm.prefix import PrefixCache
