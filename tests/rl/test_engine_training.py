@@ -82,6 +82,9 @@ def test_run_folder_tells_everything(tiny_model, toy_tasks, tmp_path):
     sample = run.path.joinpath("samples", "step-000001.md").read_text(encoding="utf-8")
     assert "> user" in sample
     assert sample.count("## Reward") >= 4
+    for step in range(3):
+        held_out = run.path.joinpath("samples", f"held-out-{step:06}.md").read_text(encoding="utf-8")
+        assert [held_out.count(f"# {task.id}\n") for task in toy_tasks[:4]] == [1] * 4
     card = run.path.joinpath("adapter", "README.md").read_text(encoding="utf-8")
     for told in ("`memory-r1 train --data locomo:.../data`", "abc", "| Seed | 0 |", "LoRA of rank 4", "| reward |"):
         assert told in card

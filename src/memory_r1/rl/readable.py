@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from memory_r1.rl.run_folder import RunFolder
 
 _OPERATION = re.compile(r'"op"\s*:\s*"(ADD|UPDATE|DELETE|NOOP|NONE)"')
-_SHOWN_GROUPS = 2
 
 
 def rollout_metrics(rollouts: Sequence[Rollout], clock: Clock | None) -> dict[str, float]:
@@ -48,10 +47,10 @@ def rollout_metrics(rollouts: Sequence[Rollout], clock: Clock | None) -> dict[st
     return row
 
 
-def readable_rollouts(rollouts: Sequence[Rollout], policy: Policy) -> str:
-    """The first groups as Markdown: each prompt once, under it the completions with their rewards."""
+def readable_rollouts(rollouts: Sequence[Rollout], policy: Policy, most: int = 2) -> str:
+    """The first `most` groups as Markdown: each prompt once, under it the completions with their rewards."""
     lines: list[str] = []
-    groups = list(dict.fromkeys(rollout.group for rollout in rollouts))[:_SHOWN_GROUPS]
+    groups = list(dict.fromkeys(rollout.group for rollout in rollouts))[:most]
     for group in groups:
         members = [rollout for rollout in rollouts if rollout.group == group]
         lines += [f"# {members[0].task_id}", ""]

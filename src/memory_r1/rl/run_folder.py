@@ -127,12 +127,12 @@ class RunFolder:
             kept = [json.dumps(row) for row in self._rows(name) if row["step"] <= step]
             write_whole(self.path / name, "".join(f"{line}\n" for line in kept))
 
-    def add_sample(self, step: int, text: str) -> None:
-        """Write rollouts of a step to read."""
+    def add_sample(self, step: int, text: str, *, kind: str = "step") -> None:
+        """Write rollouts to read: those of a step, or of the held-out tasks at it."""
         folder = self.path / "samples"
         with writing(folder):
             folder.mkdir(exist_ok=True)
-        write_whole(folder / f"step-{step:06}.md", text)
+        write_whole(folder / f"{kind}-{step:06}.md", text)
 
     def save_checkpoint(self, step: int, state: Mapping[str, Any], *, keep: int) -> None:
         """Write a checkpoint, then drop old ones.

@@ -30,6 +30,9 @@ from memory_r1.rl.watch import Watcher
 
 _T = TypeVar("_T")
 
+_SHOWN_HELD_OUT = 12
+"""Held-out tasks that are written out to read each time they are tried."""
+
 
 @dataclass(slots=True)
 class Progress:
@@ -242,6 +245,8 @@ class Trainer:
                 for one in rollouts
             ]
         )
+        shown = readable_rollouts(spread(rollouts, _SHOWN_HELD_OUT), self.policy, _SHOWN_HELD_OUT)
+        self.run.add_sample(self.progress.step, shown, kind="held-out")
         found = rollout_metrics(rollouts, None)
         row = {f"eval/{name.partition('/')[2]}": value for name, value in found.items()}
         if keep and (self.progress.best is None or row["eval/reward"] > self.progress.best):
