@@ -9,8 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from memory_r1.lm import batch as batches
+from memory_r1.lm import engine
 from memory_r1.lm.base import Sampling
 from memory_r1.lm.bundled import BundledLM
+from memory_r1.policies import shipped
 
 WORDS = ["dog", "Leeds", "garden", "piano", "on Monday", "my sister", "two", "red", "Why?", "moved"]
 
@@ -60,6 +62,27 @@ def test_who_comes_later_joins_the_batch(lm, monkeypatch):
     assert sizes[0] == 1
     assert 2 in sizes
     assert len(sizes) < 60 + 4
+
+
+def test_adapters_take_turns(lm, monkeypatch):
+    monkeypatch.setattr(engine, "_TURN_SECONDS", 0.5)
+    lm.load_adapter("answerer", shipped()["answerer"])
+    done = []
+
+    def ask(adapter, count):
+        for number in range(count):
+            lm.complete([chat(number)], Sampling(max_tokens=10), adapter=adapter)
+            done.append(adapter)
+
+    # two threads whose batch would never be empty, and one with another adapter
+    asking = [threading.Thread(target=ask, args=(None, 8)) for _ in range(2)]
+    asking.append(threading.Thread(target=ask, args=("answerer", 2)))
+    for one in asking:
+        one.start()
+    for one in asking:
+        one.join()
+    assert "answerer" in done[:-2]
+    assert done.count(None) == 16
 
 
 def test_more_than_a_batch_holds_is_taken_in_parts(lm):
@@ -124,8 +147,6 @@ def test_ctrl_c_leaves_the_others_and_the_model_as_they_are(lm):
 
 
 def test_an_adapter_is_replaced_between_batches(lm):
-    from memory_r1.policies import shipped
-
     stop = threading.Event()
     texts = []
 

@@ -2,12 +2,13 @@
 
 A token takes nearly as long for one chat as for eight, since either reads all weights once. So a request does not wait
 for the ones before it to end; it joins their batch at the next token, if it is decoded in the same way by the same
-adapter. All of it happens in one thread, which ends when nobody has asked for a while.
+adapter. Other adapters take turns. All of it happens in one thread, which ends when nobody has asked for a while.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -21,6 +22,11 @@ from memory_r1.lm.batch import Active, Generated, RunningBatch
 from memory_r1.lm.generate import Generator, Prompt, longest_first
 
 _IDLE_SECONDS = 5.0
+_TURN_SECONDS = 10.0
+"""How long requests of one kind may join while others wait: many small ones and a few large ones both come forward."""
+
+_Kind = tuple[str | None, float, float]
+"""What the chats of one batch have in common: adapter, temperature, top_p."""
 
 
 @dataclass(slots=True, eq=False)
@@ -39,8 +45,8 @@ class _Request:
     done: threading.Event = field(default_factory=threading.Event)
 
     @property
-    def kind(self) -> tuple[str | None, float, float]:
-        """What the chats of one batch have in common."""
+    def kind(self) -> _Kind:
+        """Who may share a batch with it."""
         return self.adapter, self.sampling.temperature, self.sampling.top_p
 
 
@@ -58,6 +64,8 @@ class Engine:
         self._asked: deque[_Request] = deque()
         self._owners: dict[Active, _Request] = {}
         self._touched: list[_Request] = []
+        self._kind: _Kind | None = None
+        self._turn_ends = 0.0
         self._worker: threading.Thread | None = None
         self._busy = False
         self._paused = 0
@@ -122,14 +130,16 @@ class Engine:
             return True
 
     def _run_kind(self) -> None:
-        """Continue the oldest request, and those of its kind that come before its batch is empty."""
-        first = self._asked[0]
+        """Continue the oldest request of a kind whose turn it is, and those of its kind that come in the meantime."""
+        with self._changed:
+            first = next((request for request in self._asked if request.kind != self._kind), self._asked[0])
+        self._kind, self._turn_ends = first.kind, time.monotonic() + _TURN_SECONDS
         self._touched = [first]
         self._adapters.switch(first.adapter)
         batch, seen, merged = self._generator.batch(first.sampling), 0, False
         with ExitStack() as stack:
             while True:
-                joining = self._joining(batch, first.kind)
+                joining = self._joining(batch)
                 if joining:
                     seen += sum(len(active.row.tokens) for active in joining)
                     if not merged and self._adapters.worth_merging(seen):
@@ -141,17 +151,17 @@ class Engine:
                 self._finish(batch.step())
                 batch.drop(self._is_unwanted)
 
-    def _joining(self, batch: RunningBatch, kind: tuple[str | None, float, float]) -> list[Active]:
-        """Chats that may join now: of the oldest requests, as long as they are of this kind and fit as a whole.
+    def _joining(self, batch: RunningBatch) -> list[Active]:
+        """Chats that may join now: those of the oldest requests of this kind that fit as a whole.
 
-        What does not fit into any batch as a whole is taken in parts, each when the batch before is empty.
+        What does not fit into any batch as a whole is taken in parts, each when the batch before is empty. When it is
+        others' turn nobody joins, so that the batch comes to its end.
         """
         joining: list[Active] = []
         with self._changed:
-            while self._asked and not self._paused and self._asked[0].kind == kind:
-                request = self._asked[0]
+            while (request := self._oldest()) is not None:
                 if request.unwanted:
-                    self._asked.popleft()
+                    self._asked.remove(request)
                     request.done.set()
                     continue
                 if not request.actives:
@@ -167,8 +177,14 @@ class Engine:
                 request.waiting = request.waiting[fit:]
                 if not whole:
                     break
-                self._asked.popleft()
+                self._asked.remove(request)
         return joining
+
+    def _oldest(self) -> _Request | None:
+        """The oldest request of this kind, unless it is others' turn."""
+        mine = [request for request in self._asked if request.kind == self._kind]
+        over = len(mine) < len(self._asked) and time.monotonic() > self._turn_ends
+        return None if self._paused or over or not mine else mine[0]
 
     def _finish(self, done: Sequence[Active]) -> None:
         for active in done:
