@@ -60,6 +60,15 @@ def test_it_is_replaced_only_on_demand(published, tmp_path):
     assert len(BenchFolder(published).predictions("rag")) == 4
 
 
+def test_a_run_never_gives_way_to_a_copy(published, bench, tmp_path):
+    bench("none", folder="other")
+    for source, target in (("run", "other"), ("run", "run"), ("public", "public")):
+        before = BenchFolder(tmp_path / target).predictions("none")
+        with pytest.raises(ConfigError, match=r"a run itself"):
+            publish_run(BenchFolder(tmp_path / source), BenchFolder(tmp_path / target), replace=True)
+        assert BenchFolder(tmp_path / target).predictions("none") == before
+
+
 def test_a_folder_without_a_run_is_told(tmp_path):
     with pytest.raises(NotFoundError):
         publish_run(BenchFolder(tmp_path / "nothing"), BenchFolder(tmp_path / "public"))

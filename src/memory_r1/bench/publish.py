@@ -7,6 +7,7 @@ their SHA-256, so whoever runs the same can see answer by answer whether it came
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import shutil
 
@@ -15,6 +16,9 @@ from memory_r1.bench.report.markdown import PICTURES, to_markdown
 from memory_r1.bench.report.write import MARKDOWN, write_report
 from memory_r1.bench.run_folder import BenchFolder
 from memory_r1.errors import ConfigError
+
+TEXTS = "texts"
+"""Key of a copy's configuration that no run has: what became of the texts."""
 
 _DIGITS = 4
 """Decimals of scores and seconds; more would only make files that differ from machine to machine longer."""
@@ -29,7 +33,7 @@ def publish_run(source: BenchFolder, target: BenchFolder, *, replace: bool = Fal
         replace: Whether a copy that is there already gives way.
 
     Raises:
-        ConfigError: The target holds a run and `replace` is not set.
+        ConfigError: The target holds a copy and `replace` is not set, or a run that is no copy, or is the source.
         NotFoundError: The source holds no run.
         InvalidInputError: The source is damaged, or has answered nothing yet.
         StoreError: The target cannot be written.
@@ -39,6 +43,8 @@ def publish_run(source: BenchFolder, target: BenchFolder, *, replace: bool = Fal
     if target.started():
         if not replace:
             raise ConfigError(f"There is a run in {target.path}.", hint="Give another --to, or add --replace.")
+        if TEXTS not in target.config() or target.path.resolve() == source.path.resolve():
+            raise ConfigError(f"{target.path} is no copy of a run, but a run itself.", hint="Give another --to.")
         shutil.rmtree(target.path / "systems", ignore_errors=True)
         shutil.rmtree(target.path / PICTURES, ignore_errors=True)
     with target.alone():
@@ -46,7 +52,7 @@ def publish_run(source: BenchFolder, target: BenchFolder, *, replace: bool = Fal
             target.replace(name, [without_texts(one) for one in source.predictions(name).values()])
             for one in source.stats(name).values():
                 target.add(name, one)
-        target.write_config({**config, "texts": "left out; in their place the beginning of their SHA-256"})
+        target.write_config({**config, TEXTS: "left out; in their place the beginning of their SHA-256"})
         (target.path / MARKDOWN).write_text(to_markdown(report.document), encoding="utf-8")
         if (source.path / PICTURES).is_dir():
             shutil.copytree(source.path / PICTURES, target.path / PICTURES)
@@ -61,7 +67,6 @@ def without_texts(one: Prediction) -> Prediction:
         >>> without_texts(asked).question, without_texts(asked).answer
         ('#d991a24e', '')
     """
-    cost = one.cost
     return one.model_copy(
         update={
             "question": hashed(one.question),
@@ -71,7 +76,7 @@ def without_texts(one: Prediction) -> Prediction:
             "memories": (),
             "error": None if one.error is None else one.error.partition(":")[0],
             "scores": {name: round(score, _DIGITS) for name, score in one.scores.items()},
-            "cost": type(cost)(cost.calls, cost.prompt_tokens, cost.completion_tokens, round(cost.seconds, _DIGITS)),
+            "cost": dataclasses.replace(one.cost, seconds=round(one.cost.seconds, _DIGITS)),
         }
     )
 

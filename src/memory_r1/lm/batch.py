@@ -98,8 +98,7 @@ class RunningBatch:
         rows = [*self.alive, *more]
         if not rows:
             return 0
-        width = max(active.length for active in rows)
-        return len(rows) * (width + max(active.most - active.length for active in rows))
+        return len(rows) * sum(_extent(rows))
 
     def join(self, adapter: str | None, more: Sequence[Active]) -> None:
         """Compute the prompts of further chats. All rows are right-aligned, so that all write the same column.
@@ -127,8 +126,7 @@ class RunningBatch:
     def _with_room(self, more: Sequence[Active]) -> tuple[SlabCache, torch.Tensor]:
         """Give further chats their rows: spare ones where they fit, else in a slab in which all are laid out anew."""
         slab, mask, rows = self._slab, self._mask, [*self.alive, *more]
-        width = max(active.length for active in rows)
-        left = max(active.most - active.length for active in rows)
+        width, left = _extent(rows)
         if slab is not None and mask is not None:
             if len(more) <= slab.spare and width <= self._column and self._column + left <= slab.capacity:
                 for active in more:
@@ -233,3 +231,8 @@ class RunningBatch:
             logits_to_keep=1,
         )
         self._logits = output.logits[:, -1]
+
+
+def _extent(rows: Sequence[Active]) -> tuple[int, int]:
+    """Columns that right-aligned rows take, and those that they may still write."""
+    return max(active.length for active in rows), max(active.most - active.length for active in rows)
