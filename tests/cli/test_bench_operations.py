@@ -51,6 +51,31 @@ def test_a_model_is_asked_each_thing_once(operations, home):
     assert first.json["usage"][0]["calls"] > 50
 
 
+def test_questions_are_answered_by_the_model_each_once(operations, home):
+    with OpenAIStub("[0]\n**Answer:** Yes") as stub:
+        given = (*HABITS, "--ask", "all", "--reader-tokens", "60", "--model", f"{stub.url}#toy")
+        first = operations(*given, "--cache", home / "cache", "--out", home / "ops")
+        asked = len(stub.calls)
+        again = operations(*given, "--cache", home / "cache", "--json").json
+        # only whether it is there is asked anew
+        assert asked > 10
+        assert len(stub.calls) == asked + 1
+    assert "Questions after 2 sessions" in first.stdout
+    assert "questions on the bank of add-all (fact): " in first.stderr
+    found = json.loads((home / "ops" / "operations.json").read_text(encoding="utf-8"))
+    assert found["questions"] == again["questions"]
+    assert [row["manager"] for row in found["questions"]] == ["gold", "add-all"]
+    assert found["reader"] == {"about": "toy, untrained", "adapter": None}
+    assert (found["plan"]["ask"], found["plan"]["reader_tokens"]) == ("all", 60)
+    assert found["model"].endswith("#toy")
+
+
+def test_without_questions_no_model_is_needed(operations):
+    result = operations(*HABITS, "--model", "http://127.0.0.1:9/v1#toy", "--json")
+    assert (result.json["questions"], result.json["reader"], result.json["model"]) == ([], None, None)
+    assert "questions on the bank" not in result.stderr
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -60,6 +85,10 @@ def test_a_model_is_asked_each_thing_once(operations, home):
         (("--words", "gold"), "There are no words 'gold'"),
         (("-m", "nobody"), "There is no manager 'nobody'"),
         (("-m", "untrained", "--model", "http://127.0.0.1:9/v1#toy"), "cannot be reached"),
+        ((*HABITS, "--ask", "some"), "There are no questions 'some'"),
+        ((*HABITS, "--reader", "untrained"), "none is asked"),
+        ((*HABITS, "--ask", "all", "--reader", "nobody"), "There is no reader 'nobody'"),
+        ((*HABITS, "--ask", "all", "--model", "http://127.0.0.1:9/v1#toy"), "cannot be reached"),
     ],
 )
 def test_what_cannot_be_measured_is_said_at_once(operations, given, message):

@@ -14,13 +14,15 @@ from memory_r1.cli.bench_options import RUN, CacheOption, EmbedderOption, ModelO
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from memory_r1.bench.operations.answering import ReaderSpec
     from memory_r1.bench.operations.measure import Measured, Plan
     from memory_r1.bench.operations.report import Setting
     from memory_r1.bench.operations.story import Words
     from memory_r1.bench.report.document import Document, Table
+    from memory_r1.config import Settings
     from memory_r1.data.synthetic import Split
 
-TOLD, MANAGERS = "What is told", "Who rules"
+TOLD, MANAGERS, READS = "What is told", "Who rules", "What is asked, and who answers"
 
 DEFAULT_SESSIONS = "5,20,50,200"
 
@@ -57,6 +59,25 @@ def operations(
     candidates: Annotated[
         int | None, typer.Option(min=1, max=50, rich_help_panel=MANAGERS, help="Memories shown for a fact (3).")
     ] = None,
+    ask: Annotated[
+        str,
+        typer.Option(
+            metavar="WHAT",
+            rich_help_panel=READS,
+            help="Questions on each manager's bank at the end: none, changed (about values that changed), all.",
+        ),
+    ] = "none",
+    reader: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHAT",
+            rich_help_panel=READS,
+            help="Answers for all managers: shipped (where there is one), untrained, or an adapter's folder.",
+        ),
+    ] = None,
+    reader_tokens: Annotated[
+        int, typer.Option(min=1, rich_help_panel=READS, help="Most tokens of memories shown for a question.")
+    ] = 400,
     model: ModelOption = None,
     embedder: EmbedderOption = None,
     out: Annotated[
@@ -69,10 +90,12 @@ def operations(
     """Let Memory Managers go through made-up conversations, one fact after another, and compare with gold.
 
     Accuracy by kind on the gold bank; on the bank that a manager's own rulings left: lost facts, duplicates, stale
-    values, wrong deletes, growth. Completions are kept in the cache, so a measurement that was stopped loses little.
+    values, wrong deletes, growth; with --ask, how right answers from that bank are. Completions are kept in the cache,
+    so a measurement that was stopped loses little.
     """
     from memory_r1.bench.dilution.told import Stages
-    from memory_r1.bench.operations.managers import needs_model, open_managers, read_managers
+    from memory_r1.bench.operations.answering import open_agents
+    from memory_r1.bench.operations.managers import needs_model, read_managers
     from memory_r1.bench.operations.measure import measure
     from memory_r1.bench.operations.report import Setting
     from memory_r1.cli.output import console, note
@@ -81,16 +104,17 @@ def operations(
     from memory_r1.told_paths import told_argument, told_command, told_name
 
     shown = Settings.model_fields["candidates"].default if candidates is None else candidates
-    plan = _plan(sessions, conversations, seed, part, speakers, words, shown)
+    plan = _plan(sessions, conversations, seed, part, speakers, words, shown, ask, reader_tokens)
     settings = load_settings(model=model, embedder=embedder)
     specs = read_managers(managers or (), settings.model)
-    asks = needs_model(specs)
+    reads = _reader(ask, reader, settings)
+    asks = needs_model(specs) or reads is not None
     _check_out(out)
-    place = managers_cache(specs, settings, cache)
+    place = managers_cache(specs, settings, cache, reader=reads is not None)
     embeds = build_embedder(settings)
     try:
-        with open_managers(specs, settings, place, embeds) as rulers:
-            measured = measure(plan, rulers, embeds, Stages(console(stderr=True)))
+        with open_agents(specs, reads, settings, place, embeds) as (rulers, answers):
+            measured = measure(plan, rulers, embeds, Stages(console(stderr=True)), answers.agent if answers else None)
             setting = Setting(
                 command=told_command(sys.argv[1:]),
                 version=_version(),
@@ -98,6 +122,7 @@ def operations(
                 managers=tuple(rulers),
                 model=told_argument(settings.model) if asks else None,
                 embedder=told_name(embeds.name),
+                reader=answers,
             )
     except KeyboardInterrupt:
         note("Stopped. Completions so far are kept: the same command goes on from there.")
@@ -105,8 +130,19 @@ def operations(
     _tell(setting, measured, out, as_json)
 
 
-def _plan(sessions: str, conversations: int, seed: int, part: str, speakers: int, words: str, candidates: int) -> Plan:
+def _plan(
+    sessions: str,
+    conversations: int,
+    seed: int,
+    part: str,
+    speakers: int,
+    words: str,
+    candidates: int,
+    ask: str,
+    reader_tokens: int,
+) -> Plan:
     from memory_r1.bench.operations.measure import Plan
+    from memory_r1.bench.operations.questions import WANTED
     from memory_r1.bench.operations.story import WORDS
     from memory_r1.data.synthetic import SPLITS
     from memory_r1.errors import ConfigError
@@ -120,9 +156,22 @@ def _plan(sessions: str, conversations: int, seed: int, part: str, speakers: int
     split: Split | None = next((one for one in SPLITS if one == part), None)
     if split is None:
         raise ConfigError(f"There is no part {part!r}.", hint=f"Choose from: {', '.join(SPLITS)}.")
-    return Plan(
-        tuple(sorted(set(map(int, numbers)))), conversations, seed, split, speakers, words=chosen, candidates=candidates
-    )
+    wanted = next((one for one in WANTED if one == ask), None)
+    if wanted is None:
+        raise ConfigError(f"There are no questions {ask!r} for --ask.", hint=f"Choose from: {', '.join(WANTED)}.")
+    looked = tuple(sorted(set(map(int, numbers))))
+    return Plan(looked, conversations, seed, split, speakers, chosen, candidates, wanted, reader_tokens)
+
+
+def _reader(ask: str, given: str | None, settings: Settings) -> ReaderSpec | None:
+    from memory_r1.bench.operations.answering import read_reader
+    from memory_r1.errors import ConfigError
+
+    if ask != "none":
+        return read_reader(given, settings.model)
+    if given is not None:
+        raise ConfigError("--reader answers questions, and none is asked.", hint="Give --ask changed or --ask all.")
+    return None
 
 
 def _check_out(out: Path | None) -> None:

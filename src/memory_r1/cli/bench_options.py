@@ -52,13 +52,15 @@ def named_ids(text: str | None) -> list[str]:
     return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
-def managers_cache(specs: Sequence[ManagerSpec], settings: Settings, cache: Path | None) -> Path:
-    """The folder for what the managers' model writes; the bundled model is fetched if one of them needs it."""
+def managers_cache(
+    specs: Sequence[ManagerSpec], settings: Settings, cache: Path | None, *, reader: bool = False
+) -> Path:
+    """The folder for what the agents' model writes; the bundled model is fetched if a manager or a reader needs it."""
     from memory_r1.bench.operations.managers import needs_model
     from memory_r1.cli.output import console
     from memory_r1.lm.bundled import cache_folder
 
-    if needs_model(specs) and settings.model == "bundled":
+    if (reader or needs_model(specs)) and settings.model == "bundled":
         from memory_r1.cli.fetch import fetch_bundled
 
         fetch_bundled(console(stderr=True))

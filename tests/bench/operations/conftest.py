@@ -9,8 +9,8 @@ from memory_r1.bank.operation import OperationKind
 from memory_r1.bench.operations.rates import causes, stream_samples
 from memory_r1.bench.operations.story import Story
 from memory_r1.bench.operations.stream import Stream
-from memory_r1.data.conversation import Conversation, Session, Turn
-from memory_r1.data.synthetic.gold import GoldFact, GoldOperation, GoldTurn, SyntheticConversation
+from memory_r1.data.conversation import Conversation, Question, Session, Turn
+from memory_r1.data.synthetic.gold import GoldAnswer, GoldFact, GoldOperation, GoldTurn, SyntheticConversation
 
 HOME = "Ann moved to Lisbon on 1 May 2023 and lives in a flat there."
 WHY = "Ann moved to Lisbon to be near the sea."
@@ -33,6 +33,14 @@ TOLD = (
 )
 LAST = len(TOLD) - 1
 
+ASKED = (
+    # text, answer, category, gold memories, right after which turn
+    ("Where does Ann live now?", "Porto", "knowledge-update", ("M1",), None),
+    ("In which city does Ann live?", "Lisbon", "knowledge-update", ("M1",), "D1:4"),
+    ("What is Bob's beagle called?", "Pepper", "single-hop", ("M2",), None),
+    ("Who does Ann play chess with?", None, "adversarial", (), None),
+)
+
 
 def tell():
     sessions, turns = {}, []
@@ -43,7 +51,10 @@ def tell():
         fact = GoldFact(f"F{place}", text, speaker, turn, topic=topic)
         turns.append(GoldTurn(turn, (fact,), (GoldOperation(fact.id, OperationKind(kind), memory, after),)))
     talk = tuple(Session(f"s{number}", said[0].time, tuple(said)) for number, said in sessions.items())
-    return SyntheticConversation(Conversation("toy", ("Ann", "Bob"), talk), tuple(turns), (), 0, "test")
+    questions = [Question(f"q{place}", *one[:3]) for place, one in enumerate(ASKED)]
+    answers = tuple(GoldAnswer(f"q{place}", *one[3:]) for place, one in enumerate(ASKED))
+    conversation = Conversation("toy", ("Ann", "Bob"), talk, tuple(questions))
+    return SyntheticConversation(conversation, tuple(turns), answers, 0, "test")
 
 
 @pytest.fixture

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from memory_r1.agents.manager import MemoryManager
 from memory_r1.agents.prompts import Prompts
@@ -67,6 +67,18 @@ class Ruler:
     """Whether it must be shown what is retrieved; otherwise only the memory that gold concerns is handed to it."""
     adapter: Mapping[str, str] | None = None
     """Folder and SHA-256 of its weights; None if it has none."""
+    habit: str | None = None
+    """Which of `HABITS` it is; None: a language model."""
+
+
+class Policy(NamedTuple):
+    """A language model that is open, with an adapter or without."""
+
+    name: str | None
+    """What the model knows the adapter by; None: the base model."""
+    about: str
+    adapter: Mapping[str, str] | None
+    """Folder and SHA-256 of the weights."""
 
 
 def read_managers(given: Sequence[str], model: str = "bundled") -> list[ManagerSpec]:
@@ -100,7 +112,21 @@ def needs_model(specs: Sequence[ManagerSpec]) -> bool:
 
 def habits(specs: Sequence[ManagerSpec]) -> list[Ruler]:
     """Those of the managers that need no model."""
-    return [Ruler(spec.name, HABITS[spec.what], _HABITS[spec.what], searches=False) for spec in specs if _habit(spec)]
+    return [
+        Ruler(spec.name, HABITS[spec.what], _HABITS[spec.what], searches=False, habit=spec.what)
+        for spec in specs
+        if _habit(spec)
+    ]
+
+
+def adding_all(rulers: Iterable[Ruler]) -> str | None:
+    """The name of the manager that adds every fact; None if it is not among them.
+
+    Example:
+        >>> adding_all(habits(read_managers(["gold", "keep=add-all"])))
+        'keep'
+    """
+    return next((ruler.name for ruler in rulers if ruler.habit == ADD_ALL), None)
 
 
 @contextmanager
@@ -120,12 +146,39 @@ def open_managers(
         ModelError: The model is not there.
         StoreError: The cache cannot be opened.
     """
-    from memory_r1.lm.factory import make_lm
-
     if not needs_model(specs):
         yield habits(specs)
         return
-    hashes = {spec.folder: weights_hash(spec.folder) for spec in specs if spec.folder is not None}
+    hashes = adapter_hashes(spec.folder for spec in specs)
+    with open_model(hashes, settings, cache) as lm:
+        yield with_model(specs, lm, embedder, hashes)
+
+
+def adapter_hashes(folders: Iterable[str | None]) -> dict[str, str]:
+    """SHA-256 of each adapter by its folder; None is no adapter.
+
+    Raises:
+        ConfigError: A folder holds no LoRA adapter.
+    """
+    return {folder: weights_hash(folder) for folder in folders if folder is not None}
+
+
+@contextmanager
+def open_model(hashes: Mapping[str, str], settings: Settings, cache: Path) -> Iterator[LanguageModel]:
+    """The language model with all adapters of a measurement, behind the cache; closed at the end.
+
+    Args:
+        hashes: SHA-256 of each adapter by folder.
+        settings: Name the model, its endpoint and key.
+        cache: Folder for completions.
+
+    Raises:
+        ConfigError: A setting is wrong, or a remote model is given adapters.
+        ModelError: The model is not there.
+        StoreError: The cache cannot be opened.
+    """
+    from memory_r1.lm.factory import make_lm
+
     known = {_inner_name(digest): Path(folder).expanduser() for folder, digest in hashes.items()}
     lm = make_lm(settings.model, adapters=known, base_url=settings.base_url, api_key=settings.api_key)
     try:
@@ -134,8 +187,7 @@ def open_managers(
             weights = {_inner_name(digest): digest for digest in hashes.values()}
             identity = model_identity(settings.model, lm, settings.base_url)
             _check_alive(lm)
-            known_lm = CachedLM(lm, completions, identity=identity, adapters=weights)
-            yield with_model(specs, known_lm, embedder, hashes)
+            yield CachedLM(lm, completions, identity=identity, adapters=weights)
         finally:
             completions.close()
     finally:
@@ -157,15 +209,45 @@ def with_model(
     plain = {ruler.name: ruler for ruler in habits(specs)}
     rulers = []
     for spec in specs:
-        digest = None if spec.folder is None else (hashes or {})[spec.folder]
-        adapter = None if digest is None else _inner_name(digest)
-        manager = MemoryManager(lm, prompts, adapter=adapter, embedder=embedder)
-        folder = told_path(spec.folder or "")
-        about = f"{lm.name}, untrained" if digest is None else f"{lm.name} with {folder} ({digest[:12]})"
-        told = None if digest is None else {"folder": folder, "sha256": digest}
+        policy = policy_on(lm, spec.folder, hashes or {})
+        manager = MemoryManager(lm, prompts, adapter=policy.name, embedder=embedder)
         rule = partial(rule_on, manager=manager)
-        rulers.append(plain[spec.name] if _habit(spec) else Ruler(spec.name, about, rule, adapter=told))
+        ruler = Ruler(spec.name, policy.about, rule, adapter=policy.adapter)
+        rulers.append(plain[spec.name] if _habit(spec) else ruler)
     return rulers
+
+
+def policy_on(lm: LanguageModel, folder: str | None, hashes: Mapping[str, str]) -> Policy:
+    """A language model with the adapter of a folder; None: without.
+
+    Args:
+        lm: The model; it knows the adapter by its hash.
+        folder: Of the adapter.
+        hashes: SHA-256 of each adapter by folder.
+    """
+    if folder is None:
+        return Policy(None, f"{lm.name}, untrained", None)
+    digest, told = hashes[folder], told_path(folder)
+    return Policy(_inner_name(digest), f"{lm.name} with {told} ({digest[:12]})", {"folder": told, "sha256": digest})
+
+
+def shipped_folder(agent: str, title: str, model: str) -> str:
+    """The folder of an agent's shipped policy.
+
+    Args:
+        agent: Its name.
+        title: What people call it.
+        model: The language model as the settings name it.
+
+    Raises:
+        ConfigError: There is none, or it is for another model.
+    """
+    folder = shipped().get(agent)
+    if model != "bundled":
+        raise ConfigError(f"The shipped policy is for the bundled model, not for {model}.", hint="Name a folder.")
+    if folder is None:
+        raise ConfigError(f"This version comes with no trained {title}.", hint="Name an adapter's folder.")
+    return folder
 
 
 def _spec(text: str, model: str) -> ManagerSpec:
@@ -176,12 +258,7 @@ def _spec(text: str, model: str) -> ManagerSpec:
     if what in (GOLD, ADD_ALL, UNTRAINED):
         return ManagerSpec(name or what, what)
     if what == SHIPPED:
-        folder = shipped().get(MANAGER)
-        if model != "bundled":
-            raise ConfigError(f"The shipped policy is for the bundled model, not for {model}.", hint="Name a folder.")
-        if folder is None:
-            raise ConfigError("This version comes with no trained Memory Manager.", hint="Name an adapter's folder.")
-        return ManagerSpec(name or what, "policy", folder)
+        return ManagerSpec(name or what, "policy", shipped_folder(MANAGER, "Memory Manager", model))
     folder_path = Path(what).expanduser()
     if not folder_path.is_dir():
         known = ", ".join((GOLD, ADD_ALL, UNTRAINED, SHIPPED))

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 
 from memory_r1.agents.results import Ruling, Usage
 from memory_r1.bench.dilution.told import Silent, Told
-from memory_r1.bench.operations.managers import Ruler
+from memory_r1.bench.operations.managers import Ruler, adding_all
+from memory_r1.bench.operations.questions import (
+    WANTED,
+    Answered,
+    QuestionRow,
+    Wanted,
+    answer_all,
+    question_rows,
+    questions_of,
+)
 from memory_r1.bench.operations.rates import Cause, Samples, accuracy_samples, causes, stream_samples
 from memory_r1.bench.operations.story import WORDS, Story, Words
 from memory_r1.bench.operations.stream import Stream
@@ -18,11 +27,12 @@ from memory_r1.data.synthetic import SPLITS, Split, SyntheticConversation, gener
 from memory_r1.data.synthetic.generate import MAX_SPEAKERS
 from memory_r1.data.synthetic.life import turn_order
 from memory_r1.errors import ConfigError
-from memory_r1.rl.bank_state import BankSearch
+from memory_r1.rl.bank_state import BankSearch, Cut
 from memory_r1.rl.build_options import ManagerOptions
 from memory_r1.rl.build_synthetic import manager_problems
 from memory_r1.rl.operation_report import report_operations
 from memory_r1.rl.problems import ManagerProblem
+from memory_r1.rl.reader import FrozenReader
 
 if TYPE_CHECKING:
     from memory_r1.retrieval.embedder import Embedder
@@ -51,11 +61,15 @@ class Plan:
     """The words of facts, each measured by itself."""
     candidates: int = 3
     """How many memories the manager sees for a fact."""
+    ask: Wanted = "none"
+    """Which questions are asked at the end of each conversation."""
+    reader_tokens: int = 400
+    """Most tokens of memories that the reader is shown for a question."""
 
     def __post_init__(self) -> None:
         if not self.sessions or min(self.sessions) < 1 or list(self.sessions) != sorted(set(self.sessions)):
             raise ConfigError(f"Sessions of {self.sessions} cannot be measured.", hint="Name rising numbers from 1 on.")
-        for name in ("conversations", "candidates"):
+        for name in ("conversations", "candidates", "reader_tokens"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}={getattr(self, name)} is not a positive number.")
         if self.split not in SPLITS:
@@ -64,6 +78,8 @@ class Plan:
             raise ConfigError(f"{self.speakers} speakers are not possible.", hint=f"Ask for 2 to {MAX_SPEAKERS}.")
         if not self.words or not set(self.words) <= set(WORDS):
             raise ConfigError(f"There are no words {self.words}.", hint=f"Choose from: {', '.join(WORDS)}.")
+        if self.ask not in WANTED:
+            raise ConfigError(f"There are no questions {self.ask!r}.", hint=f"Choose one of: {', '.join(WANTED)}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,19 +106,29 @@ class Measured:
     gold bank in the first of the words, and the `last` session that told anything."""
     usage: Mapping[tuple[str, Words], Usage]
     """What each manager's model calls have cost, those answered from the cache included."""
+    questions: tuple[QuestionRow, ...] = ()
+    """By words and manager; empty if nothing is asked."""
 
 
-def measure(plan: Plan, rulers: Sequence[Ruler], embedder: Embedder, told: Told | None = None) -> Measured:
+def measure(
+    plan: Plan,
+    rulers: Sequence[Ruler],
+    embedder: Embedder,
+    told: Told | None = None,
+    reader: FrozenReader | None = None,
+) -> Measured:
     """Measure managers.
 
     Args:
         plan: What to measure.
         rulers: The managers.
-        embedder: The product's; finds the candidates.
+        embedder: The product's; finds the candidates, and the memories for questions.
         told: Is told how far it is.
+        reader: Answers the questions, for all managers alike; needed if the plan asks any.
 
     Raises:
-        ModelError: The embedder or a manager's model failed.
+        ConfigError: The plan asks questions, and there is no reader.
+        ModelError: The embedder, a manager's model or the reader's failed.
 
     Example:
         >>> from memory_r1.bench.operations.managers import habits, read_managers
@@ -111,9 +137,11 @@ def measure(plan: Plan, rulers: Sequence[Ruler], embedder: Embedder, told: Told 
         >>> [(row.manager, row.rates["accuracy/ADD"].mean, row.rates["lost"].mean) for row in found.rows]
         [('gold', 1.0, 0.0), ('add-all', 1.0, 0.0)]
     """
+    if plan.ask != "none" and reader is None:
+        raise ConfigError("There are questions, and nobody to answer them.", hint="Pass a reader.")
     told = told or Silent()
     try:
-        return _Measurement(plan, embedder, told).run(rulers)
+        return _Measurement(plan, embedder, told, reader if plan.ask != "none" else None).run(rulers)
     finally:
         told.ended()
 
@@ -123,11 +151,13 @@ class _Measurement:
     plan: Plan
     embedder: Embedder
     told: Told
+    reader: FrozenReader | None
     _usage: defaultdict[tuple[str, Words], Usage] = field(default_factory=lambda: defaultdict(Usage))
 
     def run(self, rulers: Sequence[Ruler]) -> Measured:
         made = self._made()
         rows: list[Row] = []
+        asked: list[QuestionRow] = []
         numbers: dict[int, dict[str, float]] = {}
         search = BankSearch(self.embedder)
         try:
@@ -135,11 +165,17 @@ class _Measurement:
                 stories = [Story(one, words) for one in made]
                 problems = self._problems(made, words, search)
                 numbers = numbers or _told(stories, self.plan.sessions)
+                answered: dict[str, Answered] = {}
                 for ruler in rulers:
-                    rows += self._rows(ruler, stories, problems, search)
+                    rulings = self._on_gold_banks(ruler, problems, words)
+                    streams = self._on_own_banks(ruler, stories, search)
+                    rows += self._rows(ruler.name, streams, problems, rulings)
+                    if self.reader is not None:
+                        answered[ruler.name] = self._answered(self.reader, ruler.name, streams, search)
+                asked += question_rows(words, answered, adding_all(rulers)) if answered else []
         finally:
             search.close()
-        return Measured(tuple(rows), numbers, dict(self._usage))
+        return Measured(tuple(rows), numbers, dict(self._usage), tuple(asked))
 
     def _made(self) -> list[SyntheticConversation]:
         plan, made = self.plan, []
@@ -166,11 +202,12 @@ class _Measurement:
         return problems
 
     def _rows(
-        self, ruler: Ruler, stories: Sequence[Story], problems: Sequence[Sequence[ManagerProblem]], search: BankSearch
+        self,
+        manager: str,
+        streams: Sequence[Stream],
+        problems: Sequence[Sequence[ManagerProblem]],
+        rulings: Sequence[Sequence[Ruling]],
     ) -> list[Row]:
-        words = stories[0].words
-        rulings = self._on_gold_banks(ruler, problems, words)
-        streams = self._on_own_banks(ruler, stories, search)
         rows = []
         for sessions in self.plan.sessions:
             samples: Samples = defaultdict(list)
@@ -185,7 +222,7 @@ class _Measurement:
                     _add(samples, stream_samples(stream, place))
                     lost += causes(stream, place)
             rates = {name: mean_interval(values) for name, values in samples.items()}
-            rows.append(Row(ruler.name, words, sessions, rates, dict(lost)))
+            rows.append(Row(manager, streams[0].story.words, sessions, rates, dict(lost)))
         return rows
 
     def _on_gold_banks(
@@ -218,6 +255,15 @@ class _Measurement:
         self.told.ended()
         search.close()
         return streams
+
+    def _answered(self, reader: FrozenReader, manager: str, streams: Sequence[Stream], search: BankSearch) -> Answered:
+        wanted = self.plan.ask
+        total = sum(len(questions_of(stream.story.made, wanted)) for stream in streams)
+        self.told.began(f"questions on the bank of {manager} ({streams[0].story.words})", total)
+        answered = answer_all(reader, search, streams, wanted, Cut(budget_tokens=self.plan.reader_tokens), self.told)
+        self.told.ended()
+        search.close()
+        return answered
 
     def _ruled(self, ruler: Ruler, problems: Sequence[ManagerProblem], words: Words) -> Sequence[Ruling]:
         rulings = ruler.rule(problems)

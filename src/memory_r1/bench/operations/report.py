@@ -8,13 +8,26 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from memory_r1.bench.operations.managers import Ruler
+from memory_r1.bench.operations.answering import Reader
+from memory_r1.bench.operations.managers import Ruler, adding_all
 from memory_r1.bench.operations.measure import Measured, Plan, Row
+from memory_r1.bench.operations.questions import EM, F1, SQUAD_EM, QuestionRow, Wanted
 from memory_r1.bench.operations.rates import CAUSES
 from memory_r1.bench.operations.story import LEAST_TOLD, Words
-from memory_r1.bench.report.document import NOTHING, Cell, Column, Document, Section, Table, count_cell, percent
+from memory_r1.bench.report.document import (
+    NOTHING,
+    Cell,
+    Column,
+    Document,
+    Section,
+    Table,
+    count_cell,
+    gap_cell,
+    percent,
+)
 from memory_r1.bench.report.markdown import to_markdown
-from memory_r1.bench.statistics import Interval
+from memory_r1.bench.scores import METRICS
+from memory_r1.bench.statistics import Difference, Interval
 from memory_r1.errors import InvalidInputError
 from memory_r1.rl.operation_report import KINDS
 
@@ -24,6 +37,8 @@ _BY_WORDS: Mapping[Words, str] = {
     "fact": "Facts in the generator's words",
     "said": "Facts in the words they were told in",
 }
+
+_ASKED: Mapping[Wanted, str] = {"changed": "Questions about changed facts", "all": "Questions"}
 
 _INTERVALS = (
     "In brackets the 95 % interval (whole conversations are resampled, or single values if there is only one) and n."
@@ -39,8 +54,10 @@ class Setting:
     plan: Plan
     managers: tuple[Ruler, ...]
     model: str | None
-    """The managers' language model; None if none needed one."""
+    """The agents' language model; None if none needed one."""
     embedder: str
+    reader: Reader | None = None
+    """Who answers; None if nothing is asked."""
 
 
 def to_json(setting: Setting, measured: Measured) -> dict[str, Any]:
@@ -51,10 +68,8 @@ def to_json(setting: Setting, measured: Measured) -> dict[str, Any]:
         "plan": asdict(setting.plan),
         "model": setting.model,
         "embedder": setting.embedder,
-        "managers": {
-            one.name: {"about": one.about, "adapter": None if one.adapter is None else dict(one.adapter)}
-            for one in setting.managers
-        },
+        "managers": {one.name: _agent(one) for one in setting.managers},
+        "reader": None if setting.reader is None else _agent(setting.reader),
         "told": {str(sessions): dict(numbers) for sessions, numbers in measured.told.items()},
         "rows": [
             {
@@ -65,6 +80,17 @@ def to_json(setting: Setting, measured: Measured) -> dict[str, Any]:
                 "lost_because": {cause: row.causes.get(cause, 0) for cause in CAUSES},
             }
             for row in measured.rows
+        ],
+        "questions": [
+            {
+                "manager": row.manager,
+                "words": row.words,
+                "sessions": setting.plan.sessions[-1],
+                "scores": {metric: _interval(value) for metric, value in row.scores.items()},
+                "less_add_all": None if row.less_add_all is None else _difference(row.less_add_all),
+                "usage": asdict(row.usage),
+            }
+            for row in measured.questions
         ],
         "usage": [
             {"manager": manager, "words": words, **asdict(usage)}
@@ -91,13 +117,19 @@ def to_document(setting: Setting, measured: Measured) -> Document:
         ("Candidates", f"{plan.candidates} memories, found by the product's retriever with {setting.embedder}"),
         ("Version", setting.version),
     ]
+    if setting.reader is not None:
+        shown = f"shown at most {plan.reader_tokens} tokens of memories, found by the product's retriever"
+        facts.insert(-1, ("Reader", f"{setting.reader.about}; {shown}"))
     if setting.model is not None:
         facts.insert(1, ("Model", setting.model))
     about = "What is told, and what right operations make of it; means over the conversations."
     sections = [Section("What is told", "told", (_told(measured),), about)]
     for words in plan.words:
         rows = [row for row in measured.rows if row.words == words]
-        sections.append(Section(_BY_WORDS[words], words, (_accuracy(rows), _bank(rows), _mix(rows), _growth(rows))))
+        tables = [_accuracy(rows), _bank(rows), _mix(rows), _growth(rows)]
+        if asked := [row for row in measured.questions if row.words == words]:
+            tables.append(_questions(asked, plan, adding_all(setting.managers)))
+        sections.append(Section(_BY_WORDS[words], words, tuple(tables)))
     return Document("Operation by operation", tuple(facts), setting.command, tuple(warnings), tuple(sections))
 
 
@@ -205,6 +237,24 @@ def _growth(rows: Sequence[Row]) -> Table:
     return Table("Size of its own bank", tuple(columns), tuple(map(tuple, lines)), notes)
 
 
+def _questions(rows: Sequence[QuestionRow], plan: Plan, add_all: str | None) -> Table:
+    metrics = (EM, F1, SQUAD_EM)
+    columns = [Column("manager", number=False), *(Column(METRICS[metric]) for metric in metrics)]
+    lines = [[Cell(row.manager), *(_share_cell(row.scores.get(metric)) for metric in metrics)] for row in rows]
+    notes = [
+        "Asked at the end of each conversation, and answered by the same reader from what the product's retriever "
+        "finds in the bank that the manager's own rulings left. Questions whose answer held only earlier are left out.",
+        _INTERVALS,
+    ]
+    if add_all is not None:
+        columns.append(Column(f"{METRICS[EM]} less {add_all}"))
+        for line, row in zip(lines, rows, strict=True):
+            line.append(gap_cell(None if row.less_add_all is None else row.less_add_all.gap))
+        notes.append(f"Less {add_all}: question by question; each resample takes the same conversations for both.")
+    title = f"{_ASKED[plan.ask]} after {plan.sessions[-1]} sessions, %"
+    return Table(title, tuple(columns), tuple(map(tuple, lines)), tuple(notes))
+
+
 def _table(title: str, rows: Sequence[Row], shown: Sequence[tuple[str, str]], notes: tuple[str, ...]) -> Table:
     columns = (Column("manager", number=False), Column("sessions"), *(Column(name) for name, _ in shown))
     lines = tuple((*_who(row), *(_share_cell(row.rates.get(rate)) for _, rate in shown)) for row in rows)
@@ -220,6 +270,14 @@ def _share_cell(value: Interval | None) -> Cell:
         return Cell(NOTHING)
     ends = "" if value.low is None or value.high is None else f"{percent(value.low)} to {percent(value.high)}; "
     return Cell(percent(value.mean), f"{ends}{value.n:,}", order=value.mean)
+
+
+def _agent(one: Ruler | Reader) -> dict[str, Any]:
+    return {"about": one.about, "adapter": None if one.adapter is None else dict(one.adapter)}
+
+
+def _difference(value: Difference) -> dict[str, Any]:
+    return {**_interval(value.gap), "decided": value.decided, "better": value.better, "worse": value.worse}
 
 
 def _interval(value: Interval) -> dict[str, Any]:
