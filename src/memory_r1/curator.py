@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from memory_r1.agents.asides import put_aside
 from memory_r1.agents.candidates import WIDER, own_first
 from memory_r1.agents.results import Ruling, Usage
 from memory_r1.bank.fact import Fact
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from memory_r1.agents.manager import MemoryManager
     from memory_r1.retrieval.embedder import Embedder
     from memory_r1.retrieval.search import Retriever
+
+# operations to look back for what a speaker told last; on one day they are not many
+_FAR_BACK = 50
 
 # another writer beat us to the same memory this often in a row: store the fact rather than chase it
 ATTEMPTS = 3
@@ -53,6 +57,8 @@ class Draft:
     """A bank as it would stand: the store's, with changes laid over it that are not written."""
 
     states: dict[str, MemoryRecord] = field(default_factory=dict)
+    added: list[str] = field(default_factory=list)
+    """Ids of the memories that are new, in order."""
     vectors: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
@@ -123,6 +129,7 @@ class Curator:
             after = change.after
             if after is not None:
                 draft.states[after.id] = after
+                draft.added += [after.id] if ruling.kind is OperationKind.ADD else []
                 if change.vector is not None:
                     draft.vectors[after.id] = change.vector
             planned.append(PlannedOperation(fact, ruling.kind, before, after or before, tuple(candidates), ruling))
@@ -164,7 +171,24 @@ class Curator:
     ) -> tuple[list[MemoryRecord], Ruling, NDArray[np.float32]]:
         vector = self._embedder.embed([fact.text])[0]
         candidates = self._candidates(fact, scope, vector, draft)
-        return candidates, self._manager.decide(fact, candidates), vector
+        ruling = self._manager.decide(fact, candidates)
+        told = self._told_last(fact, scope, draft) if ruling.aside else None
+        aside = put_aside(ruling, fact, told, len(candidates)) if told is not None else None
+        if told is not None and aside is not None:
+            return [*candidates, told], aside, vector
+        return candidates, ruling, vector
+
+    def _told_last(self, fact: Fact, scope: Scope, draft: Draft | None) -> MemoryRecord | None:
+        """The newest memory that the fact's speaker told, if it is among the last few that were written."""
+        speaker = fact.provenance.speaker
+        planned = draft or Draft()
+        written = self._store.operations(scope, newest_first=True, limit=_FAR_BACK) if speaker is not None else []
+        added_here = [one.memory_id for one in written if one.kind is OperationKind.ADD and one.scope == scope]
+        for name in (*reversed(planned.added), *added_here):
+            memory = (planned.states.get(name) or self._store.get(name)) if name is not None else None
+            if memory is not None and memory.live and memory.provenance.speaker == speaker:
+                return memory
+        return None
 
     def _candidates(
         self, fact: Fact, scope: Scope, vector: NDArray[np.float32], draft: Draft | None

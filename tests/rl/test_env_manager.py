@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -36,6 +37,7 @@ SCOUT = NewFact(
     turn_id="t9",
     gold=GoldRuling(OperationKind.UPDATE, "m1", MERGED),
 )
+DAY = datetime(2023, 5, 8, tzinfo=UTC)
 DOGS = Question("q1", "Which dogs does Ann have?", "Buddy and Scout")
 
 
@@ -228,6 +230,7 @@ def test_the_reader_keeps_answers_apart_by_question_memories_and_day(world):
 
 RULINGS = [
     Ruling(OperationKind.ADD, text=SCOUT.text),
+    Ruling(OperationKind.ADD, text=SCOUT.text, aside=True),
     Ruling(OperationKind.ADD, text="ann WORKS as a nurse."),
     Ruling(OperationKind.UPDATE, target=0, text=MERGED),
     Ruling(OperationKind.UPDATE, target=0, text="Bob plays chess on Sundays."),
@@ -246,16 +249,41 @@ def test_a_ruling_leaves_the_bank_that_curator_and_store_leave(ruling):
         def decide(self, fact, candidates):
             by_text = {memory.text: place for place, memory in enumerate(candidates)}
             target = None if ruling.target is None else by_text[BANK[ruling.target].text]
-            return Ruling(ruling.kind, target=target, text=ruling.text)
+            return replace(ruling, target=target)
 
+    told = tuple(replace(entry, time=DAY) for entry in BANK)
+    scout = replace(SCOUT, time=DAY)
     curator = Curator(store, Retriever(store, embedder), embedder, Fixed(ScriptedLM(), PROMPTS))
-    for entry in BANK:
-        curator.add_raw([NewFact(entry.text, speaker=entry.speaker, turn_id=entry.turns[0]).fact()], SCOPE)
-    curator.curate(SCOUT.fact(), SCOPE)
+    for entry in told:
+        curator.add_raw([NewFact(entry.text, DAY, entry.speaker, entry.turns[0]).fact()], SCOPE)
+    curator.curate(scout.fact(), SCOPE)
     left = [(memory.text, memory.provenance.speaker, memory.provenance.turn_id) for memory in store.memories(SCOPE)]
     store.close()
-    bank = apply(BANK, ruling, ("m1", "m2", "m3"), SCOUT, "new")
+    bank = apply(told, ruling, ("m1", "m2", "m3"), scout, "new")
     assert [(entry.text, entry.speaker, entry.turns[-1]) for entry in bank] == left
+
+
+@pytest.mark.parametrize(
+    ("fact", "behind"),
+    [
+        (NewFact("Ann is glad.", DAY, "Ann", "t9"), "Ann works as a nurse. Ann is glad."),
+        (NewFact("Ann is glad.", DAY + timedelta(days=1), "Ann", "t9"), None),
+        (NewFact("Ann is glad.", None, "Ann", "t9"), None),
+        (NewFact("Cleo is glad.", DAY, "Cleo", "t9"), None),
+        (NewFact("Somebody is glad.", DAY, None, "t9"), None),
+        (NewFact("Ann is glad. " * 40, DAY, "Ann", "t9"), None),
+    ],
+    ids=["same day", "next day", "no day", "another speaker", "no speaker", "no room"],
+)
+def test_what_is_hardly_worth_a_memory_goes_behind_what_its_speaker_told_last_that_day(fact, behind):
+    told = tuple(replace(entry, time=DAY) for entry in BANK)
+    after = apply(told, Ruling(OperationKind.ADD, text=fact.text, aside=True), ("m1",), fact, "new")
+    if behind is None:
+        assert after[:-1] == told
+        assert after[-1].text == fact.text
+    else:
+        assert [entry.text for entry in after] == [BANK[0].text, behind, BANK[2].text]
+        assert after[1].turns == ("t2", "t9")
 
 
 def test_search_ranks_as_the_product_does_on_a_fresh_store(search):

@@ -9,10 +9,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from memory_r1.agents.joining import put_behind
+from memory_r1.agents.joining import has_room
 from memory_r1.agents.orders import orders_assistant
 from memory_r1.agents.parser import Parsed
-from memory_r1.agents.text import EMBEDDED_CHARS, clean
+from memory_r1.agents.text import clean
 from memory_r1.bank.fact import Fact
 from memory_r1.bank.memory import MemoryRecord, content_hash
 from memory_r1.bank.operation import OperationKind
@@ -25,6 +25,9 @@ _LEAST_KNOWN = 0.5
 
 # how sure it must be that a fact tells nothing; at 0.8 twice as many of those dropped on real talk are asked about
 _LEAST_SURE = 0.9
+
+# with less than that and no less than this, a fact is hardly worth a memory of its own; see `agents/asides.py`
+_LEAST_SURE_OF_ASIDES = 0.75
 
 # with less, what gives orders to an assistant is dropped: no talk between people (21,000 turns) reads like it
 _LEAST_SURE_OF_ORDERS = 0.5
@@ -77,7 +80,7 @@ def unless_doubtful(
         own = memory.provenance.speaker == fact.provenance.speaker
         if own and one.alike >= _PLAINLY_ALIKE and one.known >= _LEAST_KNOWN:
             return Parsed(OperationKind.NOOP, target=index)
-    return Parsed(OperationKind.ADD, doubted=f"NOOP: {100 * sure:.0f} % sure")
+    return Parsed(OperationKind.ADD, doubted=f"NOOP: {100 * sure:.0f} % sure", aside=sure >= _LEAST_SURE_OF_ASIDES)
 
 
 def unless_misworded(parsed: Parsed, candidates: Sequence[MemoryRecord], completion: Completion) -> Parsed:
@@ -103,7 +106,7 @@ def unless_misworded(parsed: Parsed, candidates: Sequence[MemoryRecord], complet
 def unless_misplaced(parsed: Parsed, fact: Fact, candidates: Sequence[MemoryRecord]) -> Parsed:
     """An UPDATE or DELETE only of what the fact's own speaker told, and no fact behind a memory that is full.
 
-    A memory is full where the embedder would not read what is put behind it. Where a speaker is not known, any will do.
+    Where a speaker is not known, any will do.
     """
     if parsed.kind not in (OperationKind.UPDATE, OperationKind.DELETE) or parsed.target is None:
         return parsed
@@ -111,15 +114,11 @@ def unless_misplaced(parsed: Parsed, fact: Fact, candidates: Sequence[MemoryReco
     speaker, other = fact.provenance.speaker, memory.provenance.speaker
     if speaker is not None and other is not None and speaker != other:
         doubt = "another person told it"
-    elif parsed.kind is OperationKind.UPDATE and parsed.text is None and _is_full(memory, fact):
+    elif parsed.kind is OperationKind.UPDATE and parsed.text is None and not has_room(memory, fact):
         doubt = "it is full"
     else:
         return parsed
     return Parsed(OperationKind.ADD, doubted=f"{parsed.kind} of memory {parsed.target}: {doubt}")
-
-
-def _is_full(memory: MemoryRecord, fact: Fact) -> bool:
-    return len(put_behind(memory, fact)) > EMBEDDED_CHARS
 
 
 def _certainty(completion: Completion) -> float:

@@ -9,12 +9,22 @@ from memory_r1.agents.calendar_words import day_text
 from memory_r1.bank.fact import Fact
 from memory_r1.bank.memory import MemoryRecord
 
+# longer memories push others out of what a reader is shown; chosen on conv-26 and conv-30, see docs/decisions.md, 25
+_LONGEST = 400
+_LONGEST_OF_DAYS = 250
+
 _DATED = re.compile(r"\(\d{1,2} [A-Z][a-z]+ \d{4}\) ")
 
 
 def put_behind(memory: MemoryRecord, fact: Fact) -> str:
     """The text of a memory that a fact is put behind; see `joined`."""
     return joined(memory.text, fact.text, memory.event_time, fact.event_time)
+
+
+def has_room(memory: MemoryRecord, fact: Fact) -> bool:
+    """Whether a fact may be put behind a memory: up to 400 characters that are of one day, 250 of several."""
+    text = put_behind(memory, fact)
+    return len(text) <= (_LONGEST_OF_DAYS if _DATED.match(text) else _LONGEST)
 
 
 def joined(memory: str, fact: str, known: datetime | None = None, told: datetime | None = None) -> str:

@@ -171,6 +171,7 @@ class MemoryManager:
             raw=completion.text,
             rejected=parsed.rejected,
             doubted=parsed.doubted,
+            aside=parsed.aside,
             policy=self.policy,
             usage=usage_of(completion),
         )

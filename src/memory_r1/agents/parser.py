@@ -38,6 +38,8 @@ class Parsed:
     """Why the completion could not be used; the rest then is the fallback ADD."""
     doubted: str | None = None
     """What was said and not believed, and why; the rest then is what is done instead."""
+    aside: bool = False
+    """Whether what an ADD adds is hardly worth a memory of its own."""
 
 
 def parse_decision(completion: str, candidates: int, *, shown: Collection[int] | None = None) -> Parsed:

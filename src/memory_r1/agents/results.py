@@ -58,6 +58,8 @@ class Ruling:
     """Why the completion could not be used and the fallback ADD was taken; None if it could."""
     doubted: str | None = None
     """What a small policy said and was not believed in, and why; see `agents/caution.py`. None if it was believed."""
+    aside: bool = False
+    """ADD of what is hardly worth a memory of its own; see `agents/asides.py`."""
     policy: str = ""
     usage: Usage = Usage()
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
+from memory_r1.agents.asides import put_aside
 from memory_r1.agents.candidates import WIDER, own_first
 from memory_r1.agents.results import Ruling
 from memory_r1.bank.fact import Fact
@@ -113,6 +114,11 @@ def apply(bank: Bank, ruling: Ruling, candidates: Sequence[str], fact: NewFact, 
     """
     if ruling.kind is OperationKind.NOOP:
         return bank
+    if ruling.aside:
+        told = next((entry for entry in reversed(bank) if fact.speaker and entry.speaker == fact.speaker), None)
+        aside = put_aside(ruling, fact.fact(), told.record(), len(candidates)) if told is not None else None
+        if told is not None and aside is not None:
+            return apply(bank, aside, [*candidates, told.id], fact, new_id)
     target = candidates[ruling.target] if ruling.target is not None else None
     if ruling.kind is OperationKind.DELETE:
         return tuple(entry for entry in bank if entry.id != target)
