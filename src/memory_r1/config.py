@@ -13,6 +13,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from memory_r1.errors import ConfigError
 
+MOST_SAMPLES = 64
+"""Of answers to one question."""
+
 CONFIG_VARIABLE = "MEMORY_R1_CONFIG"
 
 
@@ -80,6 +83,8 @@ class Settings(BaseSettings):
     """How many memories the Answer Agent gets: `auto` cuts where relevance falls off, `paper` takes 30 per speaker."""
     budget_tokens: int | None = Field(default=None, ge=50)
     """Most tokens of memories given to the Answer Agent under `auto`; None: 400 for the bundled model, else 1,500."""
+    answer_samples: int = Field(default=1, ge=1, le=MOST_SAMPLES)
+    """How often the Answer Agent answers a question; beyond 1, the answer that the others agree with most is given."""
     max_chars: int = Field(default=100_000, ge=1)
     """Longest message or memory text accepted, in characters."""
 

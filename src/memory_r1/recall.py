@@ -16,7 +16,7 @@ from memory_r1.bank.filters import Filter, parse_filter
 from memory_r1.bank.memory import MemoryRecord
 from memory_r1.bank.scope import Scope
 from memory_r1.bank.text import check_text
-from memory_r1.config import Settings
+from memory_r1.config import MOST_SAMPLES, Settings
 from memory_r1.errors import InvalidInputError
 from memory_r1.messages import to_time
 from memory_r1.parts import Parts
@@ -41,6 +41,8 @@ class AnswerResult:
     """The completion, verbatim."""
     usage: Usage
     retrieval_seconds: float
+    agreement: float | None = None
+    """How far the other samples say the same, 0 to 1; None if there was one sample."""
 
     @property
     def distilled(self) -> tuple[MemoryRecord, ...]:
@@ -143,6 +145,7 @@ class Recall:
         preset: Literal["auto", "paper"] | None = None,
         top_k: int | None = None,
         now: Any = None,
+        samples: int | None = None,
     ) -> AnswerResult:
         """Answer a question from memory: retrieve, distil, answer; abstain if the memories do not say.
 
@@ -155,6 +158,8 @@ class Recall:
             preset: How many memories to retrieve; the `preset` setting if neither this nor `top_k` is given.
             top_k: A fixed number of memories instead.
             now: When the question is asked; the model is told.
+            samples: Answer so often, and give the answer that the others agree with most; the `answer_samples`
+                setting if None. A local model reads the prompt once for all of them.
         """
         scope, where = self._read(filters, user_id, agent_id, run_id)
         began = perf_counter()
@@ -163,10 +168,20 @@ class Recall:
         seconds = perf_counter() - began
         memories = tuple(hit.memory for hit in hits)
         answer = self._parts.answerer.answer(
-            question, memories, now=to_time(now, what="now") if now is not None else None
+            question,
+            memories,
+            now=to_time(now, what="now") if now is not None else None,
+            samples=self.settings.answer_samples if samples is None else _samples(samples),
         )
         return AnswerResult(
-            answer.text, answer.abstained, memories, answer.kept, answer.raw, answer.usage, retrieval_seconds=seconds
+            answer.text,
+            answer.abstained,
+            memories,
+            answer.kept,
+            answer.raw,
+            answer.usage,
+            retrieval_seconds=seconds,
+            agreement=answer.agreement,
         )
 
     def get(
@@ -233,6 +248,12 @@ def _count(top_k: int | None, limit: int | None) -> int | None:
     if count is not None and (not isinstance(count, int) or count < 1):
         raise InvalidInputError(f"top_k={count!r} is not a positive number.")
     return count
+
+
+def _samples(samples: int) -> int:
+    if isinstance(samples, bool) or not isinstance(samples, int) or not 1 <= samples <= MOST_SAMPLES:
+        raise InvalidInputError(f"samples={samples!r} is not a whole number from 1 to {MOST_SAMPLES}.")
+    return samples
 
 
 def _expired(record: MemoryRecord) -> bool:

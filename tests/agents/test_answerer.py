@@ -90,6 +90,31 @@ def test_many_questions_are_one_batch(prompts, record):
     assert (first.text, none.abstained, last.text) == ("tea", True, "jazz jazz")
 
 
+def test_of_several_samples_the_one_that_the_others_agree_with_counts(prompts, record):
+    lm = ScriptedLM([f"[0]\n**Answer:** {text}" for text in ("in Lisbon", "Rome", "Rome, Italy", "Rome")])
+    answer = AnswerAgent(lm, prompts).answer("Where is Ann?", [record("Ann is in Rome.")], samples=4)
+    assert (answer.text, answer.usage.calls) == ("Rome", 4)
+    # F1 with the others: none with Lisbon, two of three words with Italy, all with the other Rome
+    assert answer.agreement == pytest.approx((0 + 2 / 3 + 1) / 3)
+    assert [call.sampling.temperature for call in lm.calls] == [0.0, 0.7, 0.7, 0.7]
+
+
+def test_samples_of_many_questions_are_not_mixed_up(prompts, record):
+    lm = ScriptedLM(lambda chat: f"[0]\n**Answer:** {chat[-1]['content'].split('Question: ')[-1][:12]}")
+    problems = [(f"{name}?", [record("Ann is in Rome.")]) for name in ("Rome", "Oslo")]
+    agent = AnswerAgent(lm, prompts)
+    alone = [agent.answer(*problem).text for problem in problems]
+    assert alone[0] != alone[1]
+    answers = agent.answer_many(problems, samples=3)
+    assert [(answer.text, answer.agreement) for answer in answers] == [(text, 1.0) for text in alone]
+
+
+def test_one_sample_has_no_agreement(prompts, record):
+    lm = ScriptedLM("[0]\n**Answer:** Rome")
+    assert AnswerAgent(lm, prompts).answer("Where?", [record("Ann is in Rome.")]).agreement is None
+    assert len(lm.calls) == 1
+
+
 def test_two_speakers_get_a_heading_each(prompts, record):
     agent = AnswerAgent(ScriptedLM(), prompts)
     both = agent.prompt("?", [record("a", "Ann"), record("b", "Bob"), record("c", "Ann")]).chat[-1]["content"]

@@ -84,6 +84,16 @@ def test_what_is_drawn_without_a_seed_is_drawn_anew(cache):
     assert [lm.complete([chat("a")], warm)[0].text for _ in range(2)] == ["one", "two"]
 
 
+def test_a_chat_that_comes_several_times_is_sampled_as_often_and_kept_as_often(cache):
+    lm = CachedLM(ScriptedLM(["one", "two", "three", "other"]), cache, identity="m")
+    warm = Sampling(temperature=1.0, seed=0)
+    asked = [chat("a"), chat("a"), chat("a"), chat("b")]
+    for _ in range(2):
+        assert [one.text for one in lm.complete(asked, warm)] == ["one", "two", "three", "other"]
+    assert [one.text for one in lm.complete(asked[:2], warm)] == ["one", "two"]
+    assert (lm.misses, lm.hits) == (4, 6)
+
+
 def test_what_came_before_a_failure_is_kept(cache):
     script = [f"{number}" for number in range(32)]
     lm = CachedLM(ScriptedLM(script), cache, identity="m")

@@ -141,6 +141,13 @@ def test_hybrid_retrieval_finds_turns(build):
     assert stats.ingest.calls == 0
 
 
+def test_samples_are_an_option_that_the_row_tells(build):
+    one, several = build("rag-hybrid"), build("rag-hybrid", options={"samples": "3"})
+    assert "samples" not in one.about
+    assert several.about.endswith("Option cut=auto, samples=3.")
+    assert [ask(system, "What did Ann paint?").cost.calls for system in (one, several)] == [1, 3]
+
+
 def test_a_turn_said_twice_word_for_word_is_one_memory_of_both(build):
     answer = ask(build("rag-hybrid"), "Who adopted a brown dog?")
     assert ("D2:1", "D5:1") in [one.turns for one in answer.memories]
@@ -257,6 +264,7 @@ def test_an_unknown_or_wrong_option_is_told(kit):
         ("rag", {"k": "0"}),
         ("memory-r1", {"cut": "some"}),
         ("memory-r1", {"candidates": "x"}),
+        ("rag-hybrid", {"samples": "0"}),
         ("none", {"k": "3"}),
     ):
         with pytest.raises(ConfigError):

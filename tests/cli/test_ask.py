@@ -21,6 +21,8 @@ def test_ask_answers_from_memory(run, agents):
     assert "1 of 1 retrieved memories kept" in result.stderr
     answer = run("ask", "What is Ann's dog called?", "--json").json
     assert (answer["answer"], answer["abstained"], answer["kept"]) == ("Max", False, [0])
+    assert answer["agreement"] is None
+    assert "100 % agreement; 1 of 1" in run("ask", "What is Ann's dog called?", "--samples", 3).stderr
     assert run("ask", "-", "--json", input="What is Ann's dog called?").json["answer"] == "Max"
 
 

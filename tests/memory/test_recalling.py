@@ -84,6 +84,21 @@ def test_an_answer_shows_what_it_rests_on(memory, script) -> None:
     assert answer.usage.prompt_tokens > 0
 
 
+@pytest.mark.parametrize(("samples", "calls"), [(None, 1), (5, 5)])
+def test_an_answer_tells_how_far_its_samples_agree(memory, script, lm, samples, calls) -> None:
+    memory.add("Ann's dog is called Buddy.", user_id="ann", infer=False)
+    script.answer = lambda prompt: "[0]\n**Answer:** Buddy"
+    answer = memory.answer("What is Ann's dog called?", user_id="ann", samples=samples)
+    assert (answer.text, answer.agreement) == ("Buddy", None if samples is None else 1.0)
+    assert len(lm.calls) == answer.usage.calls == calls
+
+
+@pytest.mark.parametrize("samples", [0, 65, True, 2.0])
+def test_so_many_samples_are_not_taken(memory, samples) -> None:
+    with pytest.raises(InvalidInputError, match="samples"):
+        memory.answer("Who?", user_id="ann", samples=samples)
+
+
 def test_no_memory_means_no_answer_and_no_model(memory, lm) -> None:
     answer = memory.answer("What is Ann's dog called?", user_id="ann")
     assert answer.abstained

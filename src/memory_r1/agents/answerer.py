@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from memory_r1.agents.answer_parser import ABSTENTION, parse_answer
 from memory_r1.agents.calendar_words import day_text
+from memory_r1.agents.consensus import agreements
 from memory_r1.agents.policy import policy_name, usage_of
 from memory_r1.agents.prompts import Prompts
 from memory_r1.agents.recall import CLOSE_MARK, OPEN_MARK
-from memory_r1.agents.results import Answer
+from memory_r1.agents.results import Answer, Usage
 from memory_r1.agents.text import clean, quote
 from memory_r1.bank.memory import MemoryRecord
 from memory_r1.errors import PromptTooLongError
 from memory_r1.lm.base import Completion, LanguageModel, Message, Sampling
+
+# of the samples beside the greedy answer
+_TEMPERATURE = 0.7
+_SEED = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +59,16 @@ class AnswerAgent:
         self._max_words = max_words
         self.policy = policy_name(lm, adapter)
 
-    def answer(self, question: str, memories: Sequence[MemoryRecord], *, now: datetime | None = None) -> Answer:
+    def answer(
+        self, question: str, memories: Sequence[MemoryRecord], *, now: datetime | None = None, samples: int = 1
+    ) -> Answer:
         """Answer one question.
 
         Args:
             question: The question.
             memories: What was found for it, best first; the last are left out if the context window is too small.
             now: When the question is asked, if it matters.
+            samples: Answer so often, and give the answer that the others agree with most; see `Answer.agreement`.
 
         Returns:
             The answer; an abstention if the memories do not say. Without memories, no model is asked.
@@ -69,10 +77,14 @@ class AnswerAgent:
             PromptTooLongError: Not even the question alone fits the context window.
             EndpointError: A remote model failed for good.
         """
-        return self.answer_many([(question, memories)], now=now)[0]
+        return self.answer_many([(question, memories)], now=now, samples=samples)[0]
 
     def answer_many(
-        self, problems: Sequence[tuple[str, Sequence[MemoryRecord]]], *, now: datetime | None = None
+        self,
+        problems: Sequence[tuple[str, Sequence[MemoryRecord]]],
+        *,
+        now: datetime | None = None,
+        samples: int = 1,
     ) -> list[Answer]:
         """Answer several questions, each from its own memories, in one batch."""
         asked = {
@@ -80,19 +92,46 @@ class AnswerAgent:
             for index, (question, memories) in enumerate(problems)
             if memories
         }
-        completions = (
-            self._lm.complete(
-                [prompt.chat for prompt in asked.values()],
-                Sampling(max_tokens=self._max_tokens),
-                adapter=self._adapter,
-            )
-            if asked
-            else []
-        )
+        given = self.complete(list(asked.values()), samples) if asked else []
         answers = [Answer(ABSTENTION, (), abstained=True) for _ in problems]
-        for (index, prompt), completion in zip(asked.items(), completions, strict=True):
-            answers[index] = self.read(prompt, completion, len(problems[index][1]))
+        for (index, prompt), completions in zip(asked.items(), given, strict=True):
+            answers[index] = self.settle(prompt, completions, len(problems[index][1]))
         return answers
+
+    def complete(self, prompts: Sequence[AnswerPrompt], samples: int = 1) -> list[list[Completion]]:
+        """Let the model answer each prompt: greedily, and beyond one sample at a temperature of 0.7.
+
+        Returns:
+            For each prompt its completions, the greedy one first.
+        """
+        greedy = self._lm.complete(
+            [prompt.chat for prompt in prompts], Sampling(max_tokens=self._max_tokens), adapter=self._adapter
+        )
+        further = samples - 1
+        if further < 1:
+            return [[completion] for completion in greedy]
+        drawn = self._lm.complete(
+            [prompt.chat for prompt in prompts for _ in range(further)],
+            Sampling(max_tokens=self._max_tokens, temperature=_TEMPERATURE, seed=_SEED),
+            adapter=self._adapter,
+        )
+        return [[one, *drawn[place * further : (place + 1) * further]] for place, one in enumerate(greedy)]
+
+    def settle(self, prompt: AnswerPrompt, completions: Sequence[Completion], count: int) -> Answer:
+        """Turn the completions of a prompt into the answer that the others agree with most; the first of equals.
+
+        Args:
+            prompt: What was asked.
+            completions: What the model wrote, one or more.
+            count: How many memories there were before some were left out.
+        """
+        answers = [self.read(prompt, completion, count) for completion in completions]
+        if len(answers) == 1:
+            return answers[0]
+        shares = agreements([answer.text for answer in answers])
+        best = max(range(len(answers)), key=lambda place: shares[place])
+        usage = sum((answer.usage for answer in answers), Usage())
+        return replace(answers[best], agreement=shares[best], usage=usage)
 
     def prompt(self, question: str, memories: Sequence[MemoryRecord], *, now: datetime | None = None) -> AnswerPrompt:
         """Render the prompt with as many of the best memories as fit.

@@ -77,3 +77,5 @@ class Answer:
     usage: Usage = Usage()
     dropped: int = 0
     """Memories that the model was not shown because they did not fit its context window."""
+    agreement: float | None = None
+    """How far the other samples say the same, 0 to 1 (`agents/consensus.py`); None if there was one sample."""

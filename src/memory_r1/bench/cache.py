@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -59,7 +60,7 @@ class CachedLM(AroundLM):
     """A language model that answers what it was asked before from a cache.
 
     A completion's `seconds` and tokens are those of the time when it was computed. What is sampled without a seed is
-    never cached.
+    never cached; with one, a chat that comes several times in a call is sampled as often.
 
     Args:
         inner: The model. `close` leaves it open: it is its maker's.
@@ -96,7 +97,7 @@ class CachedLM(AroundLM):
         if sampling.temperature > 0 and sampling.seed is None:
             self._count(0, len(chats))
             return self._inner.complete(chats, sampling, adapter=adapter)
-        keys = [self._key(chat, sampling, adapter) for chat in chats]
+        keys = self._keys(chats, sampling, adapter)
         known = self._cache.get(list(dict.fromkeys(keys)))
         missing = {key: chat for key, chat in zip(keys, chats, strict=True) if key not in known}
         self._count(len(keys) - len(missing), len(missing))
@@ -108,6 +109,17 @@ class CachedLM(AroundLM):
             self._cache.put(made)
             known.update(made)
         return [known[key] for key in keys]
+
+    def _keys(self, chats: Sequence[Sequence[Message]], sampling: Sampling, adapter: str | None) -> list[bytes]:
+        keys = [self._key(chat, sampling, adapter) for chat in chats]
+        if sampling.temperature == 0:
+            return keys
+        seen: Counter[bytes] = Counter()
+        for place, key in enumerate(keys):
+            if seen[key]:
+                keys[place] = hashlib.sha256(key + seen[key].to_bytes(4)).digest()
+            seen[key] += 1
+        return keys
 
     def _key(self, chat: Sequence[Message], sampling: Sampling, adapter: str | None) -> bytes:
         weights = None if adapter is None else self._adapters.get(adapter, adapter)

@@ -30,7 +30,7 @@ class BankSystem(ABC):
 
     One bank holds what all speakers said. Questions are answered from what the product's hybrid retrieval finds. The
     option `cut` says how many memories that are: `auto` (the product's default), `paper` (60, an even share for each
-    speaker), or a number.
+    speaker), or a number. The option `samples` is how often the Answer Agent answers each; see `AnswerAgent.answer`.
 
     Args:
         kit: What the run works with.
@@ -44,17 +44,17 @@ class BankSystem(ABC):
     method = ""
     """What it is, in a sentence."""
     options: ClassVar[Mapping[str, str]] = {}
-    """Its options besides `cut`, with their defaults."""
+    """Its options besides `cut` and `samples`, with their defaults."""
 
     def __init__(self, kit: Kit) -> None:
-        self.chosen = read_options(kit, cut="auto", **self.options)
+        self.chosen = read_options(kit, cut="auto", samples="1", **self.options)
         self._cut = _read_cut(self.chosen["cut"])
         self.kit = replace(kit, lm=metered(kit.lm))
         self.lm = metered(self.kit.lm)
-        self.about = f"{self.method} {_sentence(policies_told(kit, self.agents))} Option cut={self.chosen['cut']}."
+        self.about = f"{self.method} {_sentence(policies_told(kit, self.agents))} {_told(self.chosen)}"
         self.parts = self._build()
         self.scope = Scope(user_id="speakers")
-        self._reader = Reader(self.kit)
+        self._reader = Reader(self.kit, samples=positive(self.chosen["samples"], "samples"))
         self._turns: defaultdict[str, list[str]] = defaultdict(list)
         self._operations: defaultdict[str, int] = defaultdict(int)
         self._ingest = Cost()
@@ -141,6 +141,11 @@ def _read_cut(value: str) -> tuple[str | None, int | None]:
     if value in PRESETS:
         return check_preset(value), None
     return None, positive(value, "cut")
+
+
+def _told(options: Mapping[str, str]) -> str:
+    often = "" if options["samples"] == "1" else f", samples={options['samples']}"
+    return f"Option cut={options['cut']}{often}."
 
 
 def _sentence(text: str) -> str:

@@ -14,7 +14,7 @@ from memory_r1.bank.scope import Scope
 from memory_r1.bench.kit import ANSWERER, adapter_of
 from memory_r1.bench.system import Cost, Kit, SystemAnswer, UsedMemory
 from memory_r1.data.conversation import Question
-from memory_r1.lm.base import Completion, Message, Sampling
+from memory_r1.lm.base import Completion, Message
 
 UNDATED = datetime(2024, 1, 1, tzinfo=UTC)
 """When memories without a time are taken to be written, so that prompts are the same on every day."""
@@ -63,13 +63,14 @@ class Reader:
     Args:
         kit: The model, the limits, and the adapter of the answerer if there is one.
         limited: Whether the limit on memories holds; without it all that fit the context window are shown.
+        samples: How often each question is answered; see `AnswerAgent.answer`.
     """
 
-    def __init__(self, kit: Kit, *, limited: bool = True) -> None:
+    def __init__(self, kit: Kit, *, limited: bool = True, samples: int = 1) -> None:
         self._lm = kit.lm
         self._adapter = adapter_of(kit, ANSWERER)
         self._agent = AnswerAgent(kit.lm, Prompts.load(), adapter=self._adapter, max_tokens=kit.answer_tokens)
-        self._sampling = Sampling(max_tokens=kit.answer_tokens)
+        self._samples = samples
         self._limit = kit.reader_tokens if limited else None
         self._frame = kit.lm.count_tokens([Message(role="user", content="")])
 
@@ -90,7 +91,7 @@ class Reader:
             self._agent.prompt(reading.question.text, own, now=reading.question.time)
             for reading, own in zip(readings, records, strict=True)
         ]
-        completions = self._lm.complete([one.chat for one in prompts], self._sampling, adapter=self._adapter)
+        completions = self._agent.complete(prompts, self._samples)
         return [self._told(*one) for one in zip(readings, shown, records, prompts, completions, strict=True)]
 
     def tokens(self, memory: Memory, index: int = 0) -> int:
@@ -124,9 +125,9 @@ class Reader:
         memories: Sequence[Memory],
         records: Sequence[MemoryRecord],
         prompt: AnswerPrompt,
-        completion: Completion,
+        completions: Sequence[Completion],
     ) -> SystemAnswer:
-        answer = self._agent.read(prompt, completion, len(memories))
+        answer = self._agent.settle(prompt, completions, len(memories))
         used = tuple(
             UsedMemory(_LEAD.sub("", memory_line(index, records[index])), memories[index].turns, index in answer.kept)
             for index in prompt.shown

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import typer
 
 from memory_r1.cli.options import BankOptions, ModelOptions
+from memory_r1.config import MOST_SAMPLES
 
 if TYPE_CHECKING:
     from memory_r1.recall import AnswerResult
@@ -56,6 +57,10 @@ def ask(
     top_k: TopK = None,
     preset: Preset = None,
     now: Annotated[str | None, typer.Option(metavar="ISO8601", help="When the question is asked.")] = None,
+    samples: Annotated[
+        int | None,
+        typer.Option(min=1, max=MOST_SAMPLES, help="Answer so often, and give what the others agree with most (1)."),
+    ] = None,
 ) -> None:
     """Answer a question from memory, and show what the answer rests on."""
     from rich.text import Text
@@ -66,7 +71,7 @@ def ask(
 
     question = read_text(question)
     with options.open_with_model() as memory:
-        answer = memory.answer(question, **options.scope, preset=preset, top_k=top_k, now=now)
+        answer = memory.answer(question, **options.scope, preset=preset, top_k=top_k, now=now, samples=samples)
     if options.as_json:
         print_json({"question": question, **answer_dict(answer)})
         return
@@ -74,7 +79,8 @@ def ask(
     out.print(Text(shown(answer.text), style="yellow" if answer.abstained else "bold"))
     for record in answer.distilled:
         out.print(Text.assemble(("  · ", "dim"), (shown(record.text), "dim")))
-    note(f"{len(answer.kept)} of {len(answer.memories)} retrieved memories kept; {usage_line([answer.usage])}")
+    agreed = "" if answer.agreement is None else f"{100 * answer.agreement:.0f} % agreement; "
+    note(f"{agreed}{len(answer.kept)} of {len(answer.memories)} retrieved memories kept; {usage_line([answer.usage])}")
 
 
 def list_memories(
@@ -108,6 +114,7 @@ def answer_dict(answer: AnswerResult) -> dict[str, Any]:
     return {
         "answer": answer.text,
         "abstained": answer.abstained,
+        "agreement": answer.agreement,
         "memories": [record_dict(record) for record in answer.memories],
         "kept": list(answer.kept),
         "raw": answer.raw,
