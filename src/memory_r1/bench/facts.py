@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,10 +36,17 @@ class TakenFacts:
     """What it took when it was done, whether now or in an earlier run."""
 
 
-def take_facts(kit: Kit, conversation: Conversation) -> TakenFacts:
+def take_facts(
+    kit: Kit, conversation: Conversation, *, on_turns: Callable[[int], None] = lambda read: None
+) -> TakenFacts:
     """The facts of a conversation by the product's extractor, with the kit's adapter for it if there is one.
 
     Several systems, threads and processes that want the same facts at once wait for the first of them.
+
+    Args:
+        kit: Whose model, and where facts are kept.
+        conversation: What to read.
+        on_turns: Told how many turns are read; not at all if their facts are there already.
 
     Raises:
         InvalidInputError: What is kept on disk is damaged or cannot be written.
@@ -58,7 +65,7 @@ def take_facts(kit: Kit, conversation: Conversation) -> TakenFacts:
         if path.is_file() and cost is not None:
             return TakenFacts(cache.facts(conversation), cost)
         meter = Meter(lm)
-        facts = cache.facts(conversation)
+        facts = cache.facts(conversation, on_turns=lambda read, _: on_turns(read))
         cost = meter.lap()
         _write(told, cost)
         return TakenFacts(facts, cost)

@@ -104,6 +104,7 @@ class BankSystem(ABC):
             for fact, operation in zip(facts, self.parts.curator.add_raw(facts, self.scope), strict=True):
                 self.note(fact, operation)
         self.added(meter.lap())
+        self.kit.on_turns(len(self._add_seconds))
 
     def extracted(self, cost: Cost, turns: int) -> None:
         """Keep what extracting a conversation took; its seconds count for each of its turns alike."""

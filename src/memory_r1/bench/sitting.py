@@ -60,6 +60,10 @@ class Sitting:
         self._watcher, self._stop = watcher, stop
         self._job = task.job
         self._folder = folder.stores / str(task.number)
+        self._lock = threading.Lock()
+        self._began = 0.0
+        self._read = -1
+        """Turns of which the system said that they are read."""
 
     def run(self) -> None:
         """Read, answer, and write all of it down.
@@ -79,10 +83,11 @@ class Sitting:
                 self._folder,
                 stop=self._stop,
                 on_call=lambda calls: self._watcher.called(self._job, calls),
+                on_turns=self._turns_read,
             )
             lm = metered(kit.lm)
             self._watcher.reading(self._job)
-            meter, began = Meter(lm), time.perf_counter()
+            meter, self._began = Meter(lm), time.perf_counter()
             try:
                 with no_exit():
                     system = self._workshop.make(self._task.spec, kit)
@@ -92,13 +97,25 @@ class Sitting:
             except Exception as error:  # noqa: BLE001 - a system under test may raise anything
                 self._unread(error)
                 return
-            self._watcher.read(self._job, time.perf_counter() - began)
+            self._read = self._job.turns
+            self._watcher.read(self._job, time.perf_counter() - self._began)
             self._ask(system, lm)
             self._book.finish(self._task.spec.name, stats)
         finally:
             if isinstance(system, Closable):
                 self._close(system)
             shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _turns_read(self, turns: int) -> None:
+        """Pass on what the system says of itself; nonsense is not worth an error."""
+        try:
+            read = max(0, min(int(turns), self._job.turns))
+        except (TypeError, ValueError, OverflowError):
+            return
+        with self._lock:
+            if read > self._read:
+                self._read = read
+                self._watcher.turns(self._job, read, time.perf_counter() - self._began)
 
     def _stats(self, system: System, meter: Meter) -> ConversationStats:
         spent = meter.lap()

@@ -5,7 +5,7 @@ A system is a class whose constructor takes a `Kit`. One instance reads one conv
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -92,6 +92,8 @@ class Kit:
     """LoRA adapters by agent (`extractor`, `manager`, `answerer`), for systems that have trained policies."""
     options: Mapping[str, str] = field(default_factory=dict)
     """Further settings of one system, from the command line."""
+    on_turns: Callable[[int], None] = field(default=lambda read: None)
+    """To be told in `ingest` how many turns are read so far, for whoever waits; a system may leave it out."""
 
 
 @runtime_checkable

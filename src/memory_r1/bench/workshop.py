@@ -99,6 +99,7 @@ class Workshop:
         *,
         stop: threading.Event | None = None,
         on_call: Callable[[int], None] | None = None,
+        on_turns: Callable[[int], None] = lambda read: None,
     ) -> RunKit:
         """A kit for one system and one conversation.
 
@@ -107,6 +108,7 @@ class Workshop:
             folder: Empty; for its stores.
             stop: When it is set, the next call of the model ends the work.
             on_call: Told after each call of the model how many there were.
+            on_turns: Told how many turns are read, if the system says so; see `Kit`.
         """
         hashes = {agent: self._hashes[path] for agent, path in spec.adapters.items()}
         inner = {agent: _inner_name(digest) for agent, digest in hashes.items()}
@@ -122,6 +124,7 @@ class Workshop:
             answer_tokens=self.limits.answer_tokens,
             adapters=dict(spec.adapters),
             options=dict(spec.options),
+            on_turns=on_turns,
             facts=self._facts,
             identity=self.identity,
             hashes=hashes,

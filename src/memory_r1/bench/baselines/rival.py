@@ -40,10 +40,12 @@ class Rival(ABC):
         self._operations: Counter[str] = Counter()
         self._ingest = Cost()
         self._add_seconds: list[float] = []
+        self._places: dict[str, int] = {}
 
     def ingest(self, conversation: Conversation) -> None:
         """Read all sessions, oldest first."""
         started = time.perf_counter()
+        self._places = {turn.id: place for place, turn in enumerate(conversation.turns, start=1)}
         self._read(conversation)
         self._ingest += Cost(seconds=time.perf_counter() - started)
 
@@ -96,11 +98,17 @@ class Rival(ABC):
         self._operations[kind] += 1
 
     @contextmanager
-    def _adding(self, extra: float = 0.0) -> Iterator[None]:
-        """Time an add; `extra` is its share, in seconds, of what was done for several together."""
+    def _adding(self, last: str, extra: float = 0.0) -> Iterator[None]:
+        """Time an add.
+
+        Args:
+            last: Id of its last turn.
+            extra: Its share, in seconds, of what was done for several together.
+        """
         started = time.perf_counter()
         yield
         self._add_seconds.append(time.perf_counter() - started + extra)
+        self.kit.on_turns(self._places[last])
 
     def _ask_together(
         self, prompt: Prompt, rows: Sequence[Mapping[str, str]], *, max_tokens: int

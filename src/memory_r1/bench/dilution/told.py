@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from memory_r1.bench.watch import duration
+from memory_r1.bench.watch import NOT_KNOWN, duration
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -104,11 +104,11 @@ class Stages:
 
     def _left(self) -> str:
         if not self._done:
-            return "unknown"
-        return duration((self._clock() - self._began) / self._done * (self._total - self._done))
+            return NOT_KNOWN
+        return f"about {duration((self._clock() - self._began) / self._done * (self._total - self._done))} left"
 
     def _show(self) -> None:
-        told = "; ".join([f"about {self._left()} left", *([self._doing] if self._doing else [])])
+        told = "; ".join([self._left(), *([self._doing] if self._doing else [])])
         self._bar.update(self._task, completed=self._done, description=told)
         if not self._console.is_terminal and self._clock() - self._line_at >= _LINE_SECONDS:
             self._line_at = self._clock()

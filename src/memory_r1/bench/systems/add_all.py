@@ -21,7 +21,7 @@ class AddAll(BankSystem):
 
     def ingest(self, conversation: Conversation) -> None:
         """Extract, then add turn by turn."""
-        taken = take_facts(self.kit, conversation)
+        taken = take_facts(self.kit, conversation, on_turns=self.kit.on_turns)
         self.extracted(taken.cost, len(conversation.turns))
         for turn in conversation.turns:
             self.add_facts(taken.by_turn.get(turn.id, ()))

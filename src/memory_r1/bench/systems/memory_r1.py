@@ -48,6 +48,7 @@ class MemoryR1(BankSystem):
             spent[event.turn.id] = spent.get(event.turn.id, Cost()) + meter.lap()
             if event.operation is not None:
                 self.note(event.facts[0], event.operation)
+            self.kit.on_turns(event.done)
 
         ingest(conversation, self.scope, KnownFacts(taken), self._curator, on_event=keep)
         for turn in conversation.turns:

@@ -62,7 +62,7 @@ class AMem(Rival):
             # a description does not depend on other notes, so a session's messages are described in one batch
             replies, share = self._ask_together(self._describe, rows, max_tokens=_NOTE_TOKENS)
             for turn, reply in zip(session.turns, replies, strict=True):
-                with self._adding(share):
+                with self._adding(turn.id, share):
                     self._add(turn, reply)
 
     def _add(self, turn: Turn, description: str) -> None:

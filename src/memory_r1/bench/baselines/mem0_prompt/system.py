@@ -52,7 +52,7 @@ class Mem0Prompt(Rival):
             # what is extracted does not depend on the banks, so a session's pairs are read in one batch
             replies, share = self._ask_together(self._extract, rows, max_tokens=_FACT_TOKENS)
             for (owner, turns), reply in zip(adds, replies, strict=True):
-                with self._adding(share):
+                with self._adding(turns[-1].id, share):
                     fields = json_fields(reply) or {}
                     if "facts" not in fields:
                         self._done(REJECTED)

@@ -59,7 +59,7 @@ class MemGPT(Rival):
         self._core = Core(" and ".join(others) or "assistant", human)
         recent: deque[str] = deque(maxlen=_RECENT)
         for turn in conversation.turns:
-            with self._adding():
+            with self._adding(turn.id):
                 line = f"{turn.speaker}: {said(turn)}"
                 self._think(turn, f"({when(turn.time)}) {line}", "\n".join(recent))
                 self._messages.add(Entry(line, turn.time, (turn.id,), turn.speaker))

@@ -63,7 +63,7 @@ class MemoryOS(Rival):
         user, *others = conversation.speakers
         self._names = (user, " and ".join(others) or "assistant")
         for page in chain.from_iterable(pages_of(session, user) for session in conversation.sessions):
-            with self._adding():
+            with self._adding(page.turns[-1]):
                 if len(self._short) >= _SHORT_TERM:
                     self._to_mid_term(self._short.popleft(), page.time)
                 self._short.append(page)

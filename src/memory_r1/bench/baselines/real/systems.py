@@ -78,7 +78,7 @@ class PackageSystem(Rival):
         self._scopes = {speaker: f"speaker_{number}" for number, speaker in enumerate(conversation.speakers)}
         for session in conversation.sessions:
             for speaker, turns, messages in self._adds(session, conversation.speakers):
-                with self._adding():
+                with self._adding(turns[-1].id):
                     self._add(speaker, turns, messages)
         assert self._endpoint is not None
         cost = self._endpoint.cost
