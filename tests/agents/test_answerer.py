@@ -115,6 +115,23 @@ def test_one_sample_has_no_agreement(prompts, record):
     assert len(lm.calls) == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            "(8 May 2023) Ann lives in Rome. (9 June 2023) Ann rows. Ann swims. (10 June 2023) Ann lives in Oslo.",
+            "(10 June 2023) Ann lives in Oslo. (9 June 2023) Ann rows. Ann swims. (8 May 2023) Ann lives in Rome.",
+        ),
+        ("(8 May 2023) Ann moves tomorrow (9 May 2023) to Oslo.",) * 2,
+        ("Ann moved. (9 May 2023) Ann rows.",) * 2,
+        ("(8 May 2023) Ann moved.",) * 2,
+    ],
+)
+def test_the_newest_part_of_a_memory_of_several_days_is_shown_first(prompts, record, text, shown):
+    told = AnswerAgent(ScriptedLM(), prompts).prompt("?", [record(text)]).chat[-1]["content"]
+    assert f'"{shown}"' in told
+
+
 def test_two_speakers_get_a_heading_each(prompts, record):
     agent = AnswerAgent(ScriptedLM(), prompts)
     both = agent.prompt("?", [record("a", "Ann"), record("b", "Bob"), record("c", "Ann")]).chat[-1]["content"]

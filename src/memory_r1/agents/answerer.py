@@ -9,6 +9,7 @@ from datetime import datetime
 from memory_r1.agents.answer_parser import ABSTENTION, parse_answer
 from memory_r1.agents.calendar_words import day_text
 from memory_r1.agents.consensus import agreements
+from memory_r1.agents.joining import newest_first
 from memory_r1.agents.policy import policy_name, usage_of
 from memory_r1.agents.prompts import Prompts
 from memory_r1.agents.recall import CLOSE_MARK, OPEN_MARK
@@ -199,7 +200,7 @@ class AnswerAgent:
 def memory_line(index: int, memory: MemoryRecord, *, named: bool = True) -> str:
     """One memory as the model sees it, e.g. `3 (8 May 2023) Ann: "Ann lives in Rome."`; the speaker only if `named`."""
     said_by = f" {_speaker(memory)}:" if named and _speaker(memory) else ""
-    return f"{index} ({day_text(memory.event_time or memory.created_at)}){said_by} {quote(memory.text)}"
+    return f"{index} ({day_text(memory.event_time or memory.created_at)}){said_by} {quote(newest_first(memory.text))}"
 
 
 def memory_lines(memories: Sequence[MemoryRecord], shown: Sequence[int] | None = None) -> str:

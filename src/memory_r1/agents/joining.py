@@ -1,4 +1,7 @@
-"""What an UPDATE without a text of its own leaves: what was known, then what is new, each under its day."""
+"""What an UPDATE without a text of its own leaves: what was known, then what is new, each under its day.
+
+A reader is shown the newest first.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ _LONGEST = 400
 _LONGEST_OF_DAYS = 250
 
 _DATED = re.compile(r"\(\d{1,2} [A-Z][a-z]+ \d{4}\) ")
+# a day in the middle of a sentence begins no part
+_PART = re.compile(rf"(?:^|(?<=[.!?\"”)] )){_DATED.pattern}")
 
 
 def put_behind(memory: MemoryRecord, fact: Fact) -> str:
@@ -52,3 +57,19 @@ def joined(memory: str, fact: str, known: datetime | None = None, told: datetime
     if not _DATED.match(memory):
         memory = f"({day_text(known)}) {memory}"
     return f"{memory} ({day_text(told)}) {fact}"
+
+
+def newest_first(text: str) -> str:
+    """The parts of a memory of several days, the last day's first; any other text as it is.
+
+    A small reader answers from what comes first.
+
+    Example:
+        >>> newest_first("(8 May 2023) Ann lives in Rome. (9 June 2023) Ann lives in Oslo.")
+        '(9 June 2023) Ann lives in Oslo. (8 May 2023) Ann lives in Rome.'
+    """
+    starts = [match.start() for match in _PART.finditer(text)]
+    if not starts or starts[0] != 0:
+        return text
+    parts = [text[start:end].strip() for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
+    return " ".join(reversed(parts))
