@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import typer
 
 from memory_r1.cli.options import BankOptions, ModelOptions
-from memory_r1.config import MOST_SAMPLES
 
 if TYPE_CHECKING:
     from memory_r1.recall import AnswerResult
@@ -59,7 +58,7 @@ def ask(
     now: Annotated[str | None, typer.Option(metavar="ISO8601", help="When the question is asked.")] = None,
     samples: Annotated[
         int | None,
-        typer.Option(min=1, max=MOST_SAMPLES, help="Answer so often, and give what the others agree with most (1)."),
+        typer.Option(min=1, help="Answer so often, up to 64 times, and give what the others agree with most (1)."),
     ] = None,
 ) -> None:
     """Answer a question from memory, and show what the answer rests on."""
