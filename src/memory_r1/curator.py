@@ -129,7 +129,8 @@ class Curator:
             after = change.after
             if after is not None:
                 draft.states[after.id] = after
-                draft.added += [after.id] if ruling.kind is OperationKind.ADD else []
+                if ruling.kind is OperationKind.ADD:
+                    draft.added.append(after.id)
                 if change.vector is not None:
                     draft.vectors[after.id] = change.vector
             planned.append(PlannedOperation(fact, ruling.kind, before, after or before, tuple(candidates), ruling))
@@ -172,10 +173,10 @@ class Curator:
         vector = self._embedder.embed([fact.text])[0]
         candidates = self._candidates(fact, scope, vector, draft)
         ruling = self._manager.decide(fact, candidates)
-        told = self._told_last(fact, scope, draft) if ruling.aside else None
-        aside = put_aside(ruling, fact, told, len(candidates)) if told is not None else None
-        if told is not None and aside is not None:
-            return [*candidates, told], aside, vector
+        if ruling.aside and (told := self._told_last(fact, scope, draft)) is not None:
+            aside = put_aside(ruling, fact, told, len(candidates))
+            if aside is not None:
+                return [*candidates, told], aside, vector
         return candidates, ruling, vector
 
     def _told_last(self, fact: Fact, scope: Scope, draft: Draft | None) -> MemoryRecord | None:
