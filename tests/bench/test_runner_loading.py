@@ -47,6 +47,21 @@ def test_locomo_is_the_papers_test_set_by_default(data_folder, monkeypatch):
     }
 
 
+def test_first_sessions_are_asked_what_they_tell(data_folder):
+    asked = open_benchmark(f"locomo:{data_folder}", sessions=2)
+    assert (len(asked.conversations), asked.questions) == (8, 83)
+    assert all(len(one.sessions) == 2 for one in asked.conversations)
+    for one in asked.conversations:
+        told = {turn.id for turn in one.turns}
+        assert all(question.evidence and set(question.evidence) <= told for question in one.questions)
+    assert asked.told()["sessions"] == 2
+    assert asked.digest != open_benchmark(f"locomo:{data_folder}").digest
+    everything = open_benchmark(f"locomo:{data_folder}", sessions=100)
+    assert everything.digest == open_benchmark(f"locomo:{data_folder}").digest
+    with pytest.raises(ConfigError, match=r"--sessions 0 reads nothing"):
+        open_benchmark(f"locomo:{data_folder}", sessions=0)
+
+
 def test_longmemeval_is_its_test_half_with_abstentions(data_folder):
     asked = open_benchmark(f"longmemeval:{data_folder}")
     assert asked.part == "test"

@@ -53,6 +53,8 @@ class BenchData:
     """None: the data set's own."""
     published: bool | None = None
     """Whether the file has the published hash; None where nothing is published under that name."""
+    sessions: int | None = None
+    """Only so many sessions of each conversation are read, the first ones; None: all."""
 
     @property
     def digest(self) -> str:
@@ -73,6 +75,7 @@ class BenchData:
             "hash": self.digest,
             "conversations": len(self.conversations),
             "questions": self.questions,
+            "sessions": self.sessions,
             "sample": None
             if sample is None
             else {
@@ -93,6 +96,7 @@ def open_benchmark(
     part: str | None = None,
     adversarial: bool = False,
     conversations: Sequence[str] = (),
+    sessions: int | None = None,
     limit: int | None = None,
     seed: int = 0,
     audit: str | Path | None = None,
@@ -105,13 +109,14 @@ def open_benchmark(
         part: `test` by default, where there is one (LoCoMo: the paper's eight conversations); else all.
         adversarial: Ask LoCoMo's category 5 too, which its conversations do not answer.
         conversations: Ids; none: all of the part.
+        sessions: Read only so many sessions of each conversation, and ask what they hold the evidence for.
         limit: Ask only so many questions, drawn from each category in proportion.
         seed: Of the draw.
         audit: `errors.json` of LoCoMo's audit, or a folder that holds it: score by its labels; see `bench.audit`. What
             it leaves out is taken from what was drawn, so that one draw asks the same questions under both labels.
 
     Raises:
-        ConfigError: There is no such data, part or conversation, the limit is below 1, or an audit is given for other
+        ConfigError: There is no such data, part or conversation, a number is below 1, or an audit is given for other
             data.
         InvalidInputError: The data or the audit cannot be read, the downloaded data is damaged, or nothing is left to
             ask.
@@ -130,7 +135,10 @@ def open_benchmark(
             raise ConfigError(f"{data} ({chosen}) has no conversation {unknown[0]!r}.", hint=f"It has: {some}.")
         found = [known[name] for name in dict.fromkeys(conversations)]
     name = kind if kind in _KINDS else data.rpartition("/")[2]
-    kept = BenchData(name, chosen, tuple(one for one in found if one.questions), published=_published(kind, path))
+    if sessions is not None:
+        found = [beginning(one, sessions) for one in found]
+    asked = tuple(one for one in found if one.questions)
+    kept = BenchData(name, chosen, asked, published=_published(kind, path), sessions=sessions)
     if kept.conversations and limit is not None:
         kept = draw(kept, limit, seed)
     if kept.conversations and audit is not None:
@@ -138,6 +146,22 @@ def open_benchmark(
     if not kept.conversations:
         raise InvalidInputError(f"{data} ({chosen}) has no question.", hint="Choose another part or conversation.")
     return kept
+
+
+def beginning(conversation: Conversation, sessions: int) -> Conversation:
+    """The first sessions of a conversation, and the questions whose evidence lies in them.
+
+    Raises:
+        ConfigError: That is not a positive number.
+    """
+    if sessions < 1:
+        raise ConfigError(f"--sessions {sessions} reads nothing.", hint="Give at least 1.")
+    first = conversation.sessions[:sessions]
+    if first == conversation.sessions:
+        return conversation
+    told = {turn.id for session in first for turn in session.turns}
+    asked = tuple(one for one in conversation.questions if one.evidence and told.issuperset(one.evidence))
+    return replace(conversation, sessions=first, questions=asked)
 
 
 def by_audit(data: BenchData, audit: str | Path) -> BenchData:

@@ -22,6 +22,7 @@ from memory_r1.cli.bench_options import (
     ModelOption,
     PartOption,
     RunJsonOption,
+    SessionsOption,
     named_ids,
 )
 from memory_r1.cli.bench_publish import publish
@@ -67,6 +68,7 @@ def run(
         bool | None, typer.Option("--adversarial", rich_help_panel=ASKED, help="LoCoMo's category 5 too.")
     ] = None,
     conversations: ConversationsOption = None,
+    sessions: SessionsOption = None,
     limit: LimitOption = None,
     seed: Annotated[int | None, typer.Option(rich_help_panel=ASKED, help="Of the draw (0).")] = None,
     audit: Annotated[
@@ -151,6 +153,7 @@ def run(
         "part": part,
         "adversarial": adversarial,
         "conversations": conversations,
+        "sessions": sessions,
         "limit": limit,
         "seed": seed,
         "audit": audit,
@@ -275,6 +278,7 @@ def _open_data(request: dict[str, Any]) -> BenchData:
         part=request["part"],
         adversarial=bool(request["adversarial"]),
         conversations=named_ids(request["conversations"]),
+        sessions=request["sessions"],
         limit=request["limit"],
         seed=request["seed"] or 0,
         audit=request["audit"],
@@ -288,7 +292,8 @@ def _go(runner: Runner, judges: Judges | None, as_json: bool) -> None:
 
     sample = runner.data.sample
     drawn = f", drawn by category from {sample.of:,} with seed {sample.seed}" if sample else ""
-    asked = f"{runner.data.questions:,} questions{drawn}, {len(runner.data.conversations):,} conversations"
+    read = f", the first {runner.data.sessions} sessions of each" if runner.data.sessions else ""
+    asked = f"{runner.data.questions:,} questions{drawn}, {len(runner.data.conversations):,} conversations{read}"
     note(
         f"{runner.data.name} ({runner.data.part}): {asked}. Run folder: {runner.folder.path}. Ctrl-C keeps all answers."
     )

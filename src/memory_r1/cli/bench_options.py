@@ -23,6 +23,10 @@ PartOption = Annotated[
 ConversationsOption = Annotated[
     str | None, typer.Option(metavar="IDS", rich_help_panel=ASKED, help="Only these, e.g. conv-41,conv-42.")
 ]
+SessionsOption = Annotated[
+    int | None,
+    typer.Option(min=1, rich_help_panel=ASKED, help="Read the first so many of each; ask what they have evidence for."),
+]
 LimitOption = Annotated[
     int | None, typer.Option(min=1, rich_help_panel=ASKED, help="Only so many questions, drawn by category.")
 ]

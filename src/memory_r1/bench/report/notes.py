@@ -113,11 +113,12 @@ def _intervals(means: Means, conversations: int) -> str:
 
 
 def _of_all(run: Run) -> str:
-    sample = run.data.get("sample")
+    sample, sessions = run.data.get("sample"), run.data.get("sessions")
+    said = f"; only the first {sessions} sessions of each, and what they have evidence for" if sessions else ""
     if isinstance(sample, Mapping):
         seed = f" with seed {sample['seed']}" if "seed" in sample else ""
-        return f"; a sample, drawn by {sample.get('by', 'chance')}{seed} from {int(sample.get('of', 0)):,} questions"
-    return ""
+        said += f"; a sample, drawn by {sample.get('by', 'chance')}{seed} from {int(sample.get('of', 0)):,} questions"
+    return said
 
 
 def _said(value: Any) -> str:
