@@ -1,6 +1,6 @@
 """What a small policy is not believed: faults that cost more than a memory too many, or one that is longer.
 
-ADD takes the place of such a ruling, and of a memory worded anew the memory with the fact behind it.
+ADD takes the place of such a ruling. Where a memory is worded anew the words may not count; see `agents/renewal.py`.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def unless_doubtful(
 
 
 def unless_misworded(parsed: Parsed, candidates: Sequence[MemoryRecord], completion: Completion) -> Parsed:
-    """A memory worded anew only if it is sure enough of the words and they are not the old ones; else added to.
+    """A memory worded anew only if it is sure enough of the words and they are not the old ones; else words are found.
 
     Args:
         parsed: What the policy said.
@@ -94,13 +94,11 @@ def unless_misworded(parsed: Parsed, candidates: Sequence[MemoryRecord], complet
     if parsed.kind is not OperationKind.UPDATE or parsed.target is None or parsed.text is None:
         return parsed
     sure = _certainty(completion)
-    if content_hash(parsed.text) == content_hash(clean(candidates[parsed.target].text)):
-        doubt = "its old words"
-    elif sure < _LEAST_SURE_OF_WORDS:
-        doubt = f"{100 * sure:.0f} % sure of the words"
-    else:
+    same = content_hash(parsed.text) == content_hash(clean(candidates[parsed.target].text))
+    if not same and sure >= _LEAST_SURE_OF_WORDS:
         return parsed
-    return replace(parsed, text=None, doubted=f"UPDATE of memory {parsed.target} anew: {doubt}")
+    doubt = "its old words" if same else f"{100 * sure:.0f} % sure of the words"
+    return replace(parsed, text=None, renews=not same, doubted=f"UPDATE of memory {parsed.target} anew: {doubt}")
 
 
 def unless_misplaced(parsed: Parsed, fact: Fact, candidates: Sequence[MemoryRecord]) -> Parsed:

@@ -68,8 +68,23 @@ def newest_first(text: str) -> str:
         >>> newest_first("(8 May 2023) Ann lives in Rome. (9 June 2023) Ann lives in Oslo.")
         '(9 June 2023) Ann lives in Oslo. (8 May 2023) Ann lives in Rome.'
     """
-    starts = [match.start() for match in _PART.finditer(text)]
-    if not starts or starts[0] != 0:
-        return text
-    parts = [text[start:end].strip() for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
+    parts = [f"{day}{part}" for day, part in day_parts(text)]
     return " ".join(reversed(parts))
+
+
+def day_parts(text: str) -> list[tuple[str, str]]:
+    """What a memory tells of each day, in its order: the day as it stands there, and the words.
+
+    A memory of one day is one part without a day.
+
+    Example:
+        >>> day_parts("(8 May 2023) Ann lives in Rome. (9 June 2023) Ann lives in Oslo.")
+        [('(8 May 2023) ', 'Ann lives in Rome.'), ('(9 June 2023) ', 'Ann lives in Oslo.')]
+        >>> day_parts("Ann lives in Rome.")
+        [('', 'Ann lives in Rome.')]
+    """
+    matches = list(_PART.finditer(text))
+    if not matches or matches[0].start() != 0:
+        return [("", text)]
+    ends = [*(match.start() for match in matches[1:]), len(text)]
+    return [(match[0], text[match.end() : end].strip()) for match, end in zip(matches, ends, strict=True)]

@@ -14,6 +14,7 @@ from memory_r1.agents.joining import put_behind
 from memory_r1.agents.parser import Parsed, parse_decision
 from memory_r1.agents.policy import policy_name, usage_of
 from memory_r1.agents.prompts import Prompts
+from memory_r1.agents.renewal import renewed, tells_change
 from memory_r1.agents.results import Ruling
 from memory_r1.agents.text import clean, quote
 from memory_r1.bank.fact import Fact
@@ -56,8 +57,9 @@ class MemoryManager:
         adapter: LoRA adapter that makes it a trained policy; None is the base model.
         policy: Name of the policy in rulings; model and adapter if None.
         brief: Show only the beginning and the end of long texts. A memory shown that way can be added to and retired,
-            and is never rewritten. None: only if there is an adapter, since trained policies are small and learn so.
-            Such a policy is also not believed everything; see `agents/caution.py`.
+            and is never rewritten, but for a sentence that a fact changes. None: only if there is an adapter, since
+            trained policies are small and learn so. Such a policy is also not believed everything; see
+            `agents/caution.py`.
         merges: Whether it may word a memory anew; else UPDATE always puts the fact behind the memory. None: unless it
             is the bundled model untrained, which writes the fact and drops what was known.
         embedder: For telling the model how alike a fact and each memory are, which a small one cannot see by itself.
@@ -159,11 +161,10 @@ class MemoryManager:
             parsed = unless_doubtful(parsed, fact, candidates, prompt.likeness, completion)
         parsed = _grounded(_unless_known(parsed, fact, candidates), fact, candidates)
         if self._brief:
-            parsed = unless_misplaced(parsed, fact, candidates)
+            parsed = unless_misplaced(self._renewed(parsed, fact, candidates), fact, candidates)
         text = parsed.text if parsed.text is not None else fact.text
         if parsed.kind is OperationKind.UPDATE and parsed.target is not None and parsed.text is None:
-            memory = candidates[parsed.target]
-            text = fact.text if self._brief and puts_right(fact.text, memory.text) else put_behind(memory, fact)
+            text = put_behind(candidates[parsed.target], fact)
         return Ruling(
             parsed.kind,
             target=parsed.target,
@@ -189,6 +190,23 @@ class MemoryManager:
             if memory.content_hash == known:
                 return Ruling(OperationKind.NOOP, target=index, policy=RULE_POLICY)
         return None
+
+    def _renewed(self, parsed: Parsed, fact: Fact, candidates: Sequence[MemoryRecord]) -> Parsed:
+        """An UPDATE without words of its own that changes what the memory says, with the words that it leaves."""
+        if parsed.kind is not OperationKind.UPDATE or parsed.target is None or parsed.text is not None:
+            return parsed
+        memory = candidates[parsed.target]
+        if puts_right(fact.text, memory.text):
+            return replace(parsed, text=fact.text)
+        if not parsed.renews and not tells_change(fact.text):
+            return parsed
+        return replace(parsed, text=renewed(memory, fact, self._alike, surely=parsed.renews))
+
+    def _alike(self, text: str, others: Sequence[str]) -> Sequence[float]:
+        if self._embedder is None:
+            return [overlap(text, other) for other in others]
+        vectors = self._embedder.embed([text, *others])
+        return [float(cosine) for cosine in vectors[1:] @ vectors[0]]
 
     def _likeness(self, fact: Fact, candidates: Sequence[MemoryRecord]) -> tuple[Likeness, ...]:
         if self._embedder is None or not candidates:

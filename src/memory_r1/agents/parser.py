@@ -40,6 +40,8 @@ class Parsed:
     """What was said and not believed, and why; the rest then is what is done instead."""
     aside: bool = False
     """Whether what an ADD adds is hardly worth a memory of its own."""
+    renews: bool = False
+    """Whether an UPDATE without a text had one, which is not used: the fact changes what the memory says."""
 
 
 def parse_decision(completion: str, candidates: int, *, shown: Collection[int] | None = None) -> Parsed:

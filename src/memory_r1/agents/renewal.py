@@ -1,0 +1,66 @@
+"""What a memory becomes when a fact changes what it says, and the policy wrote no words for that that count."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from memory_r1.agents.joining import day_parts, joined
+from memory_r1.agents.text import sentences
+from memory_r1.bank.fact import Fact
+from memory_r1.bank.memory import MemoryRecord
+
+Alike = Callable[[str, Sequence[str]], Sequence[float]]
+"""How alike a text is to each of some others."""
+
+_SIGNS = re.compile(r"\b(?:now|no longer|instead|actually|new|changed|switched|quit|stopped)\b", re.IGNORECASE)
+_ALSO = re.compile(r"\balso\b", re.IGNORECASE)
+
+# where words alone tell of a change, what it takes the place of must be as alike as this; see docs/decisions.md, 27
+_LEAST_ALIKE = 0.5
+
+
+def tells_change(fact: str) -> bool:
+    """Whether a fact is one sentence that tells how something is now; longer talk has such words all the time.
+
+    Example:
+        >>> tells_change("Ann now lives in Oslo."), tells_change("I'm in Oslo now. So much to see!")
+        (True, False)
+        >>> tells_change("Ann also rows now.")
+        False
+    """
+    return bool(_SIGNS.search(fact)) and not _ALSO.search(fact) and len(sentences(fact)) == 1
+
+
+def renewed(memory: MemoryRecord, fact: Fact, alike: Alike, *, surely: bool) -> str | None:
+    """The text of a memory with the fact in the place of the sentence that is most like it; None: none is like it.
+
+    The fact stands behind the rest, under its day.
+
+    Args:
+        memory: What is known.
+        fact: What changes it.
+        alike: Tells how alike the fact is to each sentence.
+        surely: Whether the policy said that it changes the memory; else a sentence must be at least 0.5 alike.
+
+    Example:
+        >>> from datetime import datetime, UTC
+        >>> from memory_r1.bank.scope import Scope
+        >>> day = datetime(2023, 5, 8, tzinfo=UTC)
+        >>> known = MemoryRecord("m", Scope(user_id="u"), "Ann lives in Rome. Ann has a cat.", day, day, event_time=day)
+        >>> renewed(known, Fact("Ann now lives in Oslo.", day), lambda text, others: [0.8, 0.4], surely=False)
+        'Ann has a cat. Ann now lives in Oslo.'
+    """
+    told = [(day, sentence) for day, part in day_parts(memory.text) for sentence in sentences(part)]
+    scores = alike(fact.text, [sentence for _, sentence in told])
+    stale = max(range(len(told)), key=lambda place: scores[place])
+    if not surely and scores[stale] < _LEAST_ALIKE:
+        return None
+    rest = told[:stale] + told[stale + 1 :]
+    if not rest:
+        return fact.text
+    kept, before = [], ""
+    for day, sentence in rest:
+        kept.append(sentence if day == before else f"{day}{sentence}")
+        before = day
+    return joined(" ".join(kept), fact.text, memory.event_time, fact.event_time)
