@@ -14,7 +14,7 @@ from memory_r1.agents.joining import put_behind
 from memory_r1.agents.parser import Parsed, parse_decision
 from memory_r1.agents.policy import policy_name, usage_of
 from memory_r1.agents.prompts import Prompts
-from memory_r1.agents.renewal import renewed, tells_change
+from memory_r1.agents.renewal import renewed, tells_change, tells_more
 from memory_r1.agents.results import Ruling
 from memory_r1.agents.text import clean, quote
 from memory_r1.bank.fact import Fact
@@ -198,7 +198,7 @@ class MemoryManager:
         memory = candidates[parsed.target]
         if puts_right(fact.text, memory.text):
             return replace(parsed, text=fact.text)
-        if not parsed.renews and not tells_change(fact.text):
+        if tells_more(fact.text) or not (parsed.renews or tells_change(fact.text)):
             return parsed
         return replace(parsed, text=renewed(memory, fact, self._alike, surely=parsed.renews))
 
