@@ -47,6 +47,7 @@ def test_a_run_leaves_config_answers_and_stats(bench, answers, tmp_path, data):
         "hash": data.digest,
         "conversations": 2,
         "questions": 4,
+        "sessions": None,
         "sample": None,
         "labels": None,
         "published": None,
