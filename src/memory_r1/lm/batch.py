@@ -13,6 +13,7 @@ from typing import Any, Literal
 import torch
 
 from memory_r1.lm.kv import SlabCache
+from memory_r1.lm.packed import PackedWeights
 from memory_r1.lm.prefill import Prefiller, Row
 from memory_r1.lm.sampling import choose, log_probability
 from memory_r1.lm.stopping import StopRule
@@ -66,6 +67,7 @@ class RunningBatch:
     Args:
         model: A transformers causal LM on its device, in evaluation mode.
         prefiller: Computes prompts.
+        packed: The model's weights for few rows.
         detokenize: Text of token ids, special tokens left out.
         eos: Ids that end a completion.
         temperature: 0 takes the most likely token.
@@ -76,13 +78,14 @@ class RunningBatch:
         self,
         model: Any,
         prefiller: Prefiller,
+        packed: PackedWeights,
         *,
         detokenize: Callable[[Sequence[int]], str],
         eos: frozenset[int],
         temperature: float,
         top_p: float,
     ) -> None:
-        self._model, self._prefiller = model, prefiller
+        self._model, self._prefiller, self._packed = model, prefiller, packed
         self._detokenize, self._eos = detokenize, eos
         self._temperature, self._top_p = temperature, top_p
         self._layers = int(model.config.get_text_config().num_hidden_layers)
@@ -222,14 +225,15 @@ class RunningBatch:
         ids = torch.tensor([[active.result.token_ids[-1]] for active in self.alive], device=device)
         positions = torch.tensor([[active.length - 1] for active in self.alive], device=device)
         self._column += 1
-        output = self._model(
-            input_ids=ids,
-            attention_mask=self._mask[: len(self.alive), : self._column],
-            position_ids=positions,
-            past_key_values=self._slab,
-            use_cache=True,
-            logits_to_keep=1,
-        )
+        with self._packed.used(steps=1):
+            output = self._model(
+                input_ids=ids,
+                attention_mask=self._mask[: len(self.alive), : self._column],
+                position_ids=positions,
+                past_key_values=self._slab,
+                use_cache=True,
+                logits_to_keep=1,
+            )
         self._logits = output.logits[:, -1]
 
 

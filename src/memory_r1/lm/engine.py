@@ -144,6 +144,7 @@ class Engine:
                     seen += sum(len(active.row.tokens) for active in joining)
                     if not merged and self._adapters.worth_merging(seen):
                         stack.enter_context(self._adapters.merged())
+                        stack.enter_context(self._generator.packed.anew())
                         merged = True
                     batch.join(first.adapter, joining)
                 if not batch.alive:

@@ -10,6 +10,7 @@ import torch
 
 from memory_r1.lm.base import Sampling
 from memory_r1.lm.batch import Active, Generated, RunningBatch
+from memory_r1.lm.packed import PackedWeights
 from memory_r1.lm.prefill import Prefiller, Row
 from memory_r1.lm.prefix import PrefixCache, Tokens
 from memory_r1.lm.sampling import generators
@@ -56,7 +57,9 @@ class Generator:
         self._context_length = context_length
         self.batch_tokens = batch_tokens
         """The limit given."""
-        self._prefiller = Prefiller(model, prefixes, batch_tokens)
+        self.packed = PackedWeights(model)
+        """The model's weights for few rows; whoever changes weights says so to it."""
+        self._prefiller = Prefiller(model, prefixes, batch_tokens, self.packed)
 
     @torch.inference_mode()
     def run(self, prompts: Sequence[Prompt], sampling: Sampling, adapter: str | None = None) -> list[Generated]:
@@ -98,6 +101,7 @@ class Generator:
         return RunningBatch(
             self._model,
             self._prefiller,
+            self.packed,
             detokenize=self._detokenize,
             eos=self._eos,
             temperature=sampling.temperature,

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from memory_r1.lm.kv import LayerKV, SlabCache, cut_kv
+from memory_r1.lm.packed import PackedWeights
 from memory_r1.lm.prefix import PrefixCache, Tokens, common_prefix
 from memory_r1.lm.products import quick_products
 
@@ -41,10 +42,11 @@ class Prefiller:
         model: A transformers causal LM.
         prefixes: What is known from earlier calls; new beginnings are added to it.
         batch_tokens: Most tokens, prefix included, of one forward pass over several prompts.
+        packed: The model's weights for few rows, no worse for many.
     """
 
-    def __init__(self, model: Any, prefixes: PrefixCache, batch_tokens: int) -> None:
-        self._model = model
+    def __init__(self, model: Any, prefixes: PrefixCache, batch_tokens: int, packed: PackedWeights) -> None:
+        self._model, self._packed = model, packed
         self._prefixes = prefixes
         self._batch_tokens = batch_tokens
         self._layers = int(model.config.get_text_config().num_hidden_layers)
@@ -117,7 +119,8 @@ class Prefiller:
     def _call(self, ids: torch.Tensor, start: int, cache: SlabCache, keep: torch.Tensor) -> torch.Tensor:
         device = self._model.device
         positions = torch.arange(start, start + ids.shape[1], device=device)[None].expand(ids.shape[0], -1)
-        with quick_products(ids.numel(), device):
+        quick = self._packed.used() if self._packed.ready else quick_products(ids.numel(), device)
+        with quick:
             output = self._model(
                 input_ids=ids.to(device),
                 position_ids=positions,
