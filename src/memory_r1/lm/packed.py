@@ -38,7 +38,8 @@ class PackedWeights:
         self._model = model
         self._packed: list[tuple[torch.nn.Linear, torch.Tensor]] = []
         self._steps = 0
-        self._able = model.device.type == "cpu" and torch.backends.mkldnn.is_available()
+        onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+        self._able = model.device.type == "cpu" and onednn
 
     @property
     def ready(self) -> bool:
