@@ -59,6 +59,14 @@ def operations(
     candidates: Annotated[
         int | None, typer.Option(min=1, max=50, rich_help_panel=MANAGERS, help="Memories shown for a fact (3).")
     ] = None,
+    gold_banks: Annotated[
+        bool,
+        typer.Option(
+            "--gold-banks/--own-banks",
+            rich_help_panel=MANAGERS,
+            help="Rule on the gold bank as well, for accuracy by kind; or only on each manager's own.",
+        ),
+    ] = True,
     ask: Annotated[
         str,
         typer.Option(
@@ -104,7 +112,7 @@ def operations(
     from memory_r1.told_paths import told_argument, told_command, told_name
 
     shown = Settings.model_fields["candidates"].default if candidates is None else candidates
-    plan = _plan(sessions, conversations, seed, part, speakers, words, shown, ask, reader_tokens)
+    plan = _plan(sessions, conversations, seed, part, speakers, words, shown, ask, reader_tokens, gold_banks)
     settings = load_settings(model=model, embedder=embedder)
     specs = read_managers(managers or (), settings.model)
     reads = _reader(ask, reader, settings)
@@ -140,6 +148,7 @@ def _plan(
     candidates: int,
     ask: str,
     reader_tokens: int,
+    gold_banks: bool,
 ) -> Plan:
     from memory_r1.bench.operations.measure import Plan
     from memory_r1.bench.operations.questions import WANTED
@@ -160,7 +169,7 @@ def _plan(
     if wanted is None:
         raise ConfigError(f"There are no questions {ask!r} for --ask.", hint=f"Choose from: {', '.join(WANTED)}.")
     looked = tuple(sorted(set(map(int, numbers))))
-    return Plan(looked, conversations, seed, split, speakers, chosen, candidates, wanted, reader_tokens)
+    return Plan(looked, conversations, seed, split, speakers, chosen, candidates, wanted, reader_tokens, gold_banks)
 
 
 def _reader(ask: str, given: str | None, settings: Settings) -> ReaderSpec | None:

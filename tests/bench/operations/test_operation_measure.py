@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -87,6 +88,19 @@ def test_a_shorter_list_of_sessions_gives_the_same_figures(measured):
     assert {key: row.rates for key, row in short.items()} == {
         key: row.rates for key, row in rows_of(measured).items() if key[1:] == ("fact", 2)
     }
+
+
+def test_without_gold_banks_the_own_ones_are_the_same(measured):
+    told = Counting()
+    plan = replace(PLAN, words=("fact",), gold_banks=False)
+    found = measure(plan, habits(read_managers(HABITS)), HashEmbedder(64), told)
+    assert not any("gold bank" in stage for stage in told.stages)
+    for place, row in rows_of(found).items():
+        whole = rows_of(measured)[place]
+        assert row.rates == {name: rate for name, rate in whole.rates.items() if not name.startswith("accuracy")}
+        assert row.causes == whole.causes
+    document = to_document(Setting("c", "0", plan, (), None, "hash"), found)
+    assert not any("gold bank" in table.title for section in document.sections for table in section.blocks)
 
 
 def test_progress_reaches_the_end_of_every_stage(told, measured):

@@ -126,7 +126,8 @@ def to_document(setting: Setting, measured: Measured) -> Document:
     sections = [Section("What is told", "told", (_told(measured),), about)]
     for words in plan.words:
         rows = [row for row in measured.rows if row.words == words]
-        tables = [_accuracy(rows), _bank(rows), _mix(rows), _growth(rows)]
+        tables = [_accuracy(rows)] if plan.gold_banks else []
+        tables += [_bank(rows), _mix(rows), _growth(rows)]
         if asked := [row for row in measured.questions if row.words == words]:
             tables.append(_questions(asked, plan, adding_all(setting.managers)))
         sections.append(Section(_BY_WORDS[words], words, tuple(tables)))
