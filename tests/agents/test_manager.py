@@ -229,6 +229,24 @@ def test_a_trained_policy_changes_nothing_that_another_person_told(prompts, fact
     assert ruling.doubted == ("UPDATE of memory 0: another person told it" if kind is ADD else None)
 
 
+@pytest.mark.parametrize(
+    ("adapter", "said", "speaker", "target"),
+    [
+        ("manager", "Ann named her sailing boat Petrel.", "Ann", 1),
+        ("manager", "Ann named her sailing boat Petrel.", "Bob", None),
+        ("manager", "Ann bought another sailing boat.", "Ann", None),
+        ("manager", "I took her sailing boat out. What a day!", "Ann", None),
+        (None, "Ann named her sailing boat Petrel.", "Ann", None),
+    ],
+)
+def test_what_goes_on_about_a_thing_belongs_to_its_memory(prompts, fact, record, adapter, said, speaker, target):
+    manager = MemoryManager(ScriptedLM('{"op":"ADD"}'), prompts, adapter=adapter)
+    known = [record("Ann rows.", speaker), record("Ann bought a sailing boat.", speaker)]
+    ruling = manager.decide(fact(said, "Ann"), known)
+    assert (ruling.kind, ruling.target) == (ADD if target is None else UPDATE, target)
+    assert ruling.text == (said if target is None else f"Ann bought a sailing boat. {said}")
+
+
 def test_facts_of_two_days_in_one_memory_stand_under_their_days(prompts, fact, record):
     manager = MemoryManager(ScriptedLM('{"op":"UPDATE","id":0}'), prompts, adapter="manager")
     may, june, july = (datetime(2023, month, 8, tzinfo=UTC) for month in (5, 6, 7))

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from memory_r1.agents.calendar_words import day_text
 from memory_r1.agents.caution import Likeness, unless_doubtful, unless_misplaced, unless_misworded
 from memory_r1.agents.corrections import puts_right
+from memory_r1.agents.details import goes_on_about
 from memory_r1.agents.grounding import Sources, overlap
-from memory_r1.agents.joining import put_behind
+from memory_r1.agents.joining import has_room, put_behind
 from memory_r1.agents.parser import Parsed, parse_decision
 from memory_r1.agents.policy import policy_name, usage_of
 from memory_r1.agents.prompts import Prompts
@@ -162,6 +163,7 @@ class MemoryManager:
         parsed = _grounded(_unless_known(parsed, fact, candidates), fact, candidates)
         if self._brief:
             parsed = unless_misplaced(self._renewed(parsed, fact, candidates), fact, candidates)
+            parsed = _unless_detail(parsed, fact, candidates)
         text = parsed.text if parsed.text is not None else fact.text
         if parsed.kind is OperationKind.UPDATE and parsed.target is not None and parsed.text is None:
             text = put_behind(candidates[parsed.target], fact)
@@ -242,6 +244,17 @@ def _unless_unchanged(parsed: Parsed, candidates: Sequence[MemoryRecord]) -> Par
         return parsed
     same = content_hash(parsed.text) == content_hash(clean(candidates[parsed.target].text))
     return Parsed(OperationKind.NOOP, target=parsed.target) if same else parsed
+
+
+def _unless_detail(parsed: Parsed, fact: Fact, candidates: Sequence[MemoryRecord]) -> Parsed:
+    """An ADD of what goes on about a thing that the same speaker's memory brings up belongs behind that memory."""
+    if parsed.kind is not OperationKind.ADD or parsed.rejected is not None or parsed.doubted is not None:
+        return parsed
+    for index, memory in enumerate(candidates):
+        own = memory.provenance.speaker == fact.provenance.speaker
+        if own and goes_on_about(fact.text, memory.text) and has_room(memory, fact):
+            return Parsed(OperationKind.UPDATE, target=index, doubted=f"ADD: memory {index} brings it up")
+    return parsed
 
 
 def _unless_known(parsed: Parsed, fact: Fact, candidates: Sequence[MemoryRecord]) -> Parsed:
