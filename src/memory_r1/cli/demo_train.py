@@ -33,10 +33,12 @@ def train_manager(out: Path, minutes: float, console: Console) -> None:
     from memory_r1.rl.agent_tasks import load_tasks
     from memory_r1.rl.config import make_config
     from memory_r1.rl.data_config import DataConfig
+    from memory_r1.rl.heap import keep_freed_memory
     from memory_r1.rl.launch import start_run
     from memory_r1.rl.preflight import check_free
 
     check_free(out)
+    keep_freed_memory()
     policies = shipped()
     console.print(f"\nNow the Memory Manager learns by GRPO, for {minutes:g} minutes. Run folder: {out}")
     data = load_tasks(

@@ -74,9 +74,11 @@ def _alternate(
 ) -> None:
     from memory_r1.cli.output import note
     from memory_r1.cli.train_run import close, report, watchers_of
+    from memory_r1.rl.heap import keep_freed_memory
     from memory_r1.rl.joint import train_jointly
 
     assert use_reader is not None
+    keep_freed_memory()
     watching: list[Any] = []
 
     def on_turn(trainer: Trainer) -> None:

@@ -135,7 +135,9 @@ def report(run: RunFolder) -> None:
 
 def _go(trainer: Trainer, wandb: str | None) -> None:
     from memory_r1.cli.output import note
+    from memory_r1.rl.heap import keep_freed_memory
 
+    keep_freed_memory()
     note(f"Run folder: {trainer.run.path}. Ctrl-C saves and stops.")
     watchers = trainer.watchers = watchers_of(trainer, wandb)
     try:
