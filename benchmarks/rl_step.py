@@ -161,7 +161,8 @@ tok = AutoTokenizer.from_pretrained(path)
 ids = torch.randint(1000, 40000, (P - 30,)).tolist()
 text = tok.decode(ids)
 config = GRPOConfig(output_dir="trl-out", use_cpu=True, bf16=False, gradient_checkpointing=False, report_to="none",
-    per_device_train_batch_size=G // parts, gradient_accumulation_steps=parts, num_generations=G, max_completion_length=C, max_steps=repeat + 1, save_strategy="no",
+    per_device_train_batch_size=G // parts, gradient_accumulation_steps=parts, num_generations=G,
+    max_completion_length=C, max_steps=repeat + 1, save_strategy="no",
     logging_steps=1, beta=0.0, learning_rate=1e-6)
 spent = {"gen": [], "step": []}
 class Timed(GRPOTrainer):
