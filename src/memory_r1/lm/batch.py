@@ -15,6 +15,7 @@ import torch
 from memory_r1.lm.kv import SlabCache
 from memory_r1.lm.packed import PackedWeights
 from memory_r1.lm.prefill import Prefiller, Row
+from memory_r1.lm.rows import starts_of
 from memory_r1.lm.sampling import choose, log_probability
 from memory_r1.lm.stopping import StopRule
 
@@ -225,10 +226,14 @@ class RunningBatch:
         ids = torch.tensor([[active.result.token_ids[-1]] for active in self.alive], device=device)
         positions = torch.tensor([[active.length - 1] for active in self.alive], device=device)
         self._column += 1
+        starts = starts_of(self._model, [active.length for active in self.alive], self._column)
+        seen = (
+            {"attention_mask": self._mask[: len(self.alive), : self._column]} if starts is None else {"starts": starts}
+        )
         with self._packed.used(steps=1):
             output = self._model(
                 input_ids=ids,
-                attention_mask=self._mask[: len(self.alive), : self._column],
+                **seen,
                 position_ids=positions,
                 past_key_values=self._slab,
                 use_cache=True,

@@ -11,6 +11,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from memory_r1.errors import ConfigError, ModelError
 from memory_r1.lm.quiet import quiet_transformers
+from memory_r1.lm.rows import attend_by_rows
 
 _ATTENTION_KINDS = {"full_attention", "sliding_attention", "chunked_attention"}
 
@@ -37,9 +38,11 @@ def load_model(source: str | Path, device: str, dtype: str) -> Any:
             f"The model {source} keeps recurrent states, which are not supported.", hint="Use a transformer."
         )
     try:
-        return model.to(placed).eval().requires_grad_(False)
+        model = model.to(placed).eval().requires_grad_(False)
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"The model does not go onto {placed}: {error}", hint="Try device='cpu'.") from error
+    attend_by_rows(model)
+    return model
 
 
 def load_config(source: str | Path) -> Any:
