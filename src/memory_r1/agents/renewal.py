@@ -18,7 +18,17 @@ _SIGNS = re.compile(r"\b(?:now|no longer|instead|actually|changed|switched|quit|
 _MORE = re.compile(r"\b(?:also|too|as well|another|one more|second|third|besides|in addition)\b", re.IGNORECASE)
 
 # where words alone tell of a change, what it takes the place of must be as alike as this; see docs/decisions.md, 27
-_LEAST_ALIKE = 0.5
+_LEAST_ALIKE = 0.6
+
+# what is known by its look to be of one kind; no dates: a second event has another one
+_VALUES = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        r"[$€£]\d[\d,]*(?:\.\d+)?",
+        r"\b\d{1,2}(?::\d{2})? ?[ap]m\b|\b\d{1,2}:\d{2}\b",
+        r"(?<=\broom )\w*\d\w*",
+    )
+)
 
 
 def tells_more(fact: str) -> bool:
@@ -44,13 +54,14 @@ def tells_change(fact: str) -> bool:
 def renewed(memory: MemoryRecord, fact: Fact, alike: Alike, *, surely: bool) -> str | None:
     """The text of a memory with the fact in the place of the sentence that is most like it; None: none is like it.
 
-    The fact stands behind the rest, under its day.
+    The fact stands behind the rest, under its day. Where the sentence differs from it in a price, a time of day or a
+    room, that value alone gives way, and the rest of the sentence stays.
 
     Args:
         memory: What is known.
         fact: What changes it.
         alike: Tells how alike the fact is to each sentence.
-        surely: Whether the policy said that it changes the memory; else a sentence must be at least 0.5 alike.
+        surely: Whether the policy said that it changes the memory; else a sentence must be at least 0.6 alike.
 
     Example:
         >>> from datetime import datetime, UTC
@@ -65,7 +76,9 @@ def renewed(memory: MemoryRecord, fact: Fact, alike: Alike, *, surely: bool) -> 
     stale = max(range(len(told)), key=lambda place: scores[place])
     if not surely and scores[stale] < _LEAST_ALIKE:
         return None
-    rest = told[:stale] + told[stale + 1 :]
+    day, sentence = told[stale]
+    corrected = _with_value_of(sentence, fact.text)
+    rest = [*told[:stale], *([(day, corrected)] if corrected else []), *told[stale + 1 :]]
     if not rest:
         return fact.text
     kept, before = [], ""
@@ -73,3 +86,12 @@ def renewed(memory: MemoryRecord, fact: Fact, alike: Alike, *, surely: bool) -> 
         kept.append(sentence if day == before else f"{day}{sentence}")
         before = day
     return joined(" ".join(kept), fact.text, memory.event_time, fact.event_time)
+
+
+def _with_value_of(sentence: str, fact: str) -> str | None:
+    """A sentence with the fact's price, time or room in the place of its own; None: both do not have just one."""
+    for kind in _VALUES:
+        old, new = kind.findall(sentence), kind.findall(fact)
+        if len(old) == len(new) == 1 and old != new:
+            return sentence.replace(old[0], new[0])
+    return None
