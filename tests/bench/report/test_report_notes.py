@@ -72,6 +72,15 @@ def test_corrected_labels_are_told_from_title_to_limits(configured):
     assert "6.4 %" not in limits(folder)
 
 
+def test_the_head_says_what_part_was_asked(plain, configured):
+    told = dict(facts(plain.run))["questions"]
+    part = configured(data={"sample": {"of": 1307, "seed": 0}, "sessions": 2})
+    assert (
+        dict(facts(load_run(part)))["questions"]
+        == f"{told.replace(' in', ' of 1,307 in')}, the first 2 sessions of each"
+    )
+
+
 def test_the_usual_labels_are_not_talked_of(plain):
     assert "labels" not in dict(facts(plain.run))
     assert plain.document.title == "Memory systems on LoCoMo"

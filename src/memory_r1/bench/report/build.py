@@ -61,7 +61,7 @@ def facts(run: Run) -> tuple[tuple[str, str], ...]:
     pairs = (
         ("data", ", ".join(one for one in (run.data_name, run.part) if one) + (f" ({hashed[:12]})" if hashed else "")),
         ("labels", labels_told(run)),
-        ("questions", f"{len(run.questions):,} in {len({one for one, _ in run.questions}):,} conversations"),
+        ("questions", _asked(run)),
         ("language model", config.get("model")),
         ("embedder", config.get("embedder")),
         ("judge", judges_told(run)),
@@ -70,6 +70,14 @@ def facts(run: Run) -> tuple[tuple[str, str], ...]:
         ("started", config.get("started")),
     )
     return tuple((name, _plain(value)) for name, value in pairs if value is not None)
+
+
+def _asked(run: Run) -> str:
+    sample, sessions = run.data.get("sample"), run.data.get("sessions")
+    drawn = f" of {int(sample['of']):,}" if isinstance(sample, Mapping) and "of" in sample else ""
+    count = len({one for one, _ in run.questions})
+    begun = f", the first {sessions} sessions of each" if sessions else ""
+    return f"{len(run.questions):,}{drawn} in {count:,} conversation{'' if count == 1 else 's'}{begun}"
 
 
 def _plain(value: Any) -> str:
