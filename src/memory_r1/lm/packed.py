@@ -66,10 +66,14 @@ class PackedWeights:
                 linear.__dict__.pop("forward", None)
 
     @contextmanager
-    def anew(self) -> Iterator[None]:
-        """Have other weights in the model while the context is open; what was laid out is there again after it."""
+    def anew(self, steps: int = 0) -> Iterator[None]:
+        """Have other weights in the model while the context is open; what was laid out is there again after it.
+
+        Args:
+            steps: Tokens that each row is going to be given, as far as that is known.
+        """
         aside = self._packed, self._steps
-        self._packed, self._steps = [], 0
+        self._packed, self._steps = [], steps
         try:
             yield
         finally:

@@ -93,7 +93,8 @@ class Policy:
 
     def sample(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Generated]:
         """Continue prompts by the policy; a prompt that comes several times is computed once."""
-        with torch.no_grad(), self._playing("policy"), self._merged(), self._generator.packed.anew():
+        weights = self._generator.packed.anew(sampling.max_tokens)
+        with torch.no_grad(), self._playing("policy"), self._merged(), weights:
             return self._generator.run(prompts, sampling, "policy")
 
     def score(self, packed: Packed, role: Role = "policy") -> tuple[torch.Tensor, torch.Tensor]:
