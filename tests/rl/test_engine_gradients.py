@@ -92,7 +92,7 @@ def test_grpo_gradient_equals_the_unpacked_one(tiny_model, toy_tasks, pack_token
 
 @pytest.mark.parametrize("pack_tokens", [1, 10_000])
 def test_ppo_gradients_equal_the_unpacked_ones(tiny_model, toy_tasks, pack_tokens):
-    config = make_config("tiny", algorithm="ppo", model=tiny_model, pack_tokens=pack_tokens, kl=0.1)
+    config = make_config("tiny", algorithm="ppo", model=tiny_model, pack_tokens=pack_tokens, kl=0.1, lam=0.9)
     policy = Policy(config)
     shake(policy)
     played = rollouts_of(policy, toy_tasks[:3])
@@ -115,7 +115,7 @@ def test_ppo_gradients_equal_the_unpacked_ones(tiny_model, toy_tasks, pack_token
             values = head(forward(policy, "critic", step.prompt, step.completion)[1])[:, 0]
             rewards = -0.1 * (torch.tensor(step.logprobs) - reference)
             rewards[-1] += rollout.reward.total
-            prepared.append((step, values, *gae(rewards, values, gamma=1.0, lam=0.95)))
+            prepared.append((step, values, *gae(rewards, values, gamma=1.0, lam=0.9)))
     white = whiten(torch.cat([advantages for _, _, advantages, _ in prepared]))
     white = white.split([len(step.completion) for step, *_ in prepared])
     tokens = sum(len(step.completion) for step, *_ in prepared)

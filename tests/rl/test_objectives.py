@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memory_r1.rl.advantages import gae, group_advantages, whiten
+from memory_r1.rl.config import make_config
 from memory_r1.rl.losses import average_tokens, clipped_policy_loss, kl_to_reference, value_loss
 
 
@@ -42,6 +43,13 @@ def test_gae_by_hand() -> None:
     advantages, returns = gae(rewards, values, gamma=0.9, lam=0.5)
     assert torch.allclose(advantages, torch.tensor([first, second, third]))
     assert torch.allclose(returns, advantages + values)
+
+
+def test_a_critic_that_knows_nothing_sets_no_token_back_for_its_place() -> None:
+    lam = make_config(algorithm="ppo").lam
+    good, bad = (gae(torch.tensor([0.0, 0.0, reward]), torch.zeros(3), lam=lam)[0] for reward in (1.0, 0.2))
+    whitened = whiten(torch.cat([good, bad]))
+    assert torch.allclose(whitened, torch.tensor([1.0, 1.0, 1.0, -1.0, -1.0, -1.0]))
 
 
 def test_whitened_advantages_have_mean_zero_and_unit_variance() -> None:

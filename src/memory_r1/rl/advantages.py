@@ -43,7 +43,7 @@ def group_advantages(
 
 
 def gae(
-    rewards_C: torch.Tensor, values_C: torch.Tensor, *, gamma: float = 1.0, lam: float = 0.95
+    rewards_C: torch.Tensor, values_C: torch.Tensor, *, gamma: float = 1.0, lam: float = 1.0
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Generalised advantage estimation over the tokens of one completion (arXiv 1506.02438, equation 16).
 
@@ -53,7 +53,8 @@ def gae(
         rewards_C: Reward at each token; an outcome reward stands at the last one.
         values_C: The critic's value before each token.
         gamma: Discount; 1 because a completion is short and only its end is rewarded.
-        lam: Trade of bias against variance; 1 is the Monte Carlo return.
+        lam: Trade of bias against variance; 1 is the Monte Carlo return. With less, a reward at the end counts
+            lam^(C - 1 - t) at token t before the critic has learnt: whitened, that pushes the first tokens down.
 
     Returns:
         Advantages and returns (the critic's targets), each (C,).

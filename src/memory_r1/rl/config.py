@@ -97,7 +97,8 @@ class TrainConfig(BaseModel):
 
     # PPO
     gamma: float = Field(1.0, gt=0, le=1)
-    lam: float = Field(0.95, ge=0, le=1)
+    lam: float = Field(1.0, ge=0, le=1)
+    """With less, a completion's first tokens are held to be the worse, as long as the critic knows little."""
     value_clip: float = Field(0.2, ge=0)
     """How far a value may move in a step before its error stops falling; 0 does not clip."""
 
