@@ -90,6 +90,21 @@ def test_grpo_gradient_equals_the_unpacked_one(tiny_model, toy_tasks, pack_token
     assert theirs.norm() > 1e-3
 
 
+@pytest.mark.parametrize(("baseline", "differ"), [("none", True), ("group", False)])
+def test_a_hard_prompt_is_no_fault_of_its_completions_where_groups_are_the_baseline(
+    tiny_model, toy_tasks, baseline, differ
+):
+    config = make_config("tiny", algorithm="ppo", model=tiny_model, baseline=baseline)
+    policy = Policy(config)
+    played = play(policy, toy_tasks[:2], completions=2, temperature=1.0, seed=5)
+    for number, rollout in enumerate(played):
+        object.__setattr__(rollout.reward, "total", (0.0, 0.2, 5.0, 5.2)[number])
+    samples, _ = PPO(policy, config).prepare(played)
+    worse, better, *others = [sample.columns["advantage"].mean().item() for sample in samples]
+    assert worse < better
+    assert (others[0] - worse > 5 * (better - worse)) == differ
+
+
 @pytest.mark.parametrize("pack_tokens", [1, 10_000])
 def test_ppo_gradients_equal_the_unpacked_ones(tiny_model, toy_tasks, pack_tokens):
     config = make_config("tiny", algorithm="ppo", model=tiny_model, pack_tokens=pack_tokens, kl=0.1, lam=0.9)

@@ -99,6 +99,11 @@ class TrainConfig(BaseModel):
     gamma: float = Field(1.0, gt=0, le=1)
     lam: float = Field(1.0, ge=0, le=1)
     """With less, a completion's first tokens are held to be the worse, as long as the critic knows little."""
+    baseline: Literal["none", "group"] = "none"
+    """What a completion's reward is counted from, for policy and critic: 0, or the mean of its prompt's completions.
+
+    A critic that has seen a few hundred completions does not know which prompts are hard, and all else drowns in that.
+    """
     value_clip: float = Field(0.2, ge=0)
     """How far a value may move in a step before its error stops falling; 0 does not clip."""
 

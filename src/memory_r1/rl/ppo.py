@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import torch
 
-from memory_r1.rl.advantages import gae, whiten
+from memory_r1.rl.advantages import gae, group_advantages, whiten
 from memory_r1.rl.config import TrainConfig
 from memory_r1.rl.episode import Rollout
 from memory_r1.rl.grpo import add_reference
@@ -38,7 +38,10 @@ class PPO:
         self._add_values(samples)
         if config.kl > 0:
             add_reference(self.policy, samples, config)
-        totals = [rollout.reward.total for rollout in rollouts for _ in rollout.steps]
+        rewards_B = torch.tensor([rollout.reward.total for rollout in rollouts])
+        if config.baseline == "group":
+            rewards_B = group_advantages(rewards_B, torch.tensor([one.group for one in rollouts]), scale="none")
+        totals = [reward for reward, one in zip(rewards_B.tolist(), rollouts, strict=True) for _ in one.steps]
         for sample, total in zip(samples, totals, strict=True):
             rewards_C = torch.zeros(len(sample.completion))
             if config.kl > 0:
