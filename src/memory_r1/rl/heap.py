@@ -13,7 +13,7 @@ _BYTES = 2**31 - 1
 def keep_freed_memory() -> bool:
     """Have malloc keep what it is given back, up to 2 GiB, instead of returning it to the system at once.
 
-    The system clears every page that it hands out. Without that a packed step of GRPO takes a fifth less time on a CPU
+    The system clears every page that it hands out. Without that a packed step of GRPO takes 16 % less time on a CPU
     (benchmarks/README.md). It holds for the whole process, so only programs of our own call it.
 
     Returns:
